@@ -1,0 +1,63 @@
+# PGXS build of citadel_opt and its companion citadel_tasks.
+#   make [PG_CONFIG=/path/to/pg_config] [WERROR=1]     build
+#   make install | unit | installcheck
+# meson.build reads the same lists: src/sql_parts, src/tasks_sql_parts, test/regress_schedule.
+
+# PGXS has a VERSION of its own: the server's.
+EXTENSION_VERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" citadel_opt.control)
+MODULE_big = citadel_opt
+EXTENSION = citadel_opt $(basename $(wildcard citadel_tasks.control))
+
+SOURCES = $(wildcard src/*.cpp src/*/*.cpp)
+OBJS = $(SOURCES:.cpp=.o)
+# Server-free sources: everything but the door, the wiring and what stands beside it as *_pg.cpp.
+PLAIN_SOURCES = $(filter-out src/citadel_opt.cpp src/pg/% %_pg.cpp, $(SOURCES))
+
+DATA_built = citadel_opt--$(EXTENSION_VERSION).sql $(if $(wildcard citadel_tasks.control),citadel_tasks--$(EXTENSION_VERSION).sql)
+
+REGRESS_OPTS = --inputdir=. --schedule=test/regress_schedule
+EXTRA_CLEAN = $(SOURCES:.cpp=.d) $(SOURCES:.cpp=.bc) build results tmp_check
+
+COMMON_FLAGS = -std=c++20 -Isrc -Wall -Wextra -Wno-register $(if $(WERROR),-Werror)
+PG_CXXFLAGS = $(COMMON_FLAGS) -MMD -MP
+SHLIB_LINK = -lstdc++ -Wl,--version-script=exports.map
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+# The server's own headers do not survive -Wextra as C++; -isystem silences them, not us.
+override CPPFLAGS := $(patsubst -I$(includedir_server),-isystem $(includedir_server),$(CPPFLAGS))
+# PGXS compiles bitcode without PG_CXXFLAGS, and clang 14 would default to C++14.
+COMPILE.cxx.bc += $(filter-out -Werror,$(COMMON_FLAGS))
+
+$(shlib): exports.map
+
+citadel_opt--$(EXTENSION_VERSION).sql: src/sql_parts $(shell cat src/sql_parts)
+	cat $$(cat src/sql_parts) > $@
+
+ifneq ($(wildcard citadel_tasks.control),)
+citadel_tasks--$(EXTENSION_VERSION).sql: src/tasks_sql_parts $(shell cat src/tasks_sql_parts)
+	cat $$(cat src/tasks_sql_parts) > $@
+endif
+
+-include $(SOURCES:.cpp=.d)
+
+# Unit tests of the server-free code.
+UNIT_SOURCES = $(wildcard test/unit/*_test.cpp)
+UNIT_OBJECTS = $(patsubst %.cpp,build/unit/%.o,$(UNIT_SOURCES) $(PLAIN_SOURCES))
+UNIT_CXXFLAGS = -std=c++20 -Isrc -g -O1 -Wall -Wextra $(if $(WERROR),-Werror) -MMD -MP
+
+build/unit/%.o: %.cpp
+	@mkdir -p $(@D)
+	$(CXX) $(UNIT_CXXFLAGS) -c -o $@ $<
+
+build/unit/run: $(UNIT_OBJECTS)
+	@mkdir -p $(@D)
+	$(CXX) -o $@ $^ -lgtest -lgtest_main -lpthread
+
+.PHONY: unit
+unit: build/unit/run
+	build/unit/run
+
+-include $(UNIT_OBJECTS:.o=.d)

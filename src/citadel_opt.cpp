@@ -1,0 +1,26 @@
+// _PG_init: wiring, nothing else. Which room does what: docs/architecture.md.
+#include "pg/server.hpp"
+
+#include "pg/boundary.hpp"
+#include "pg/error.hpp"
+#include "pg/preload.hpp"
+#include "pg/shared_memory.hpp"
+#include "settings/settings.hpp"
+
+extern "C" {
+PG_MODULE_MAGIC;
+
+void _PG_init(void);
+}
+
+extern "C" void _PG_init(void) {
+    citadel::pg::init_errors();
+    citadel::pg::boundary([] {
+        const bool preloading = process_shared_preload_libraries_in_progress;
+        citadel::settings::define(preloading);
+        if (!preloading)
+            return;
+        citadel::pg::note_preloaded();
+        citadel::pg::install_shared_memory_hooks();
+    });
+}

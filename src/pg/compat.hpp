@@ -1,0 +1,75 @@
+// Version differences of the server. PG_VERSION_NUM appears in src/pg/ alone; wrappers carry the newest signature.
+#pragma once
+
+#include "pg/server.hpp"
+
+extern "C" {
+#include "catalog/pg_namespace_d.h"
+#include "executor/executor.h"
+#include "nodes/parsenodes.h"
+#include "nodes/plannodes.h"
+#include "parser/analyze.h"
+#include "rewrite/rewriteHandler.h"
+#include "storage/proc.h"
+#include "tcop/tcopprot.h"
+#include "utils/acl.h"
+}
+
+#if PG_VERSION_NUM < 150000
+#error "citadel_opt supports PostgreSQL 15 and later"
+#elif PG_VERSION_NUM >= 190000
+#error "citadel_opt has not been adapted to this version of PostgreSQL yet (supported: 15 to 18)"
+#endif
+
+namespace citadel::pg {
+
+// Parse analysis and rewriting of one raw statement whose parameter types are partly unknown; types and count are
+// updated in place (pg_analyze_and_rewrite_varparams has had this name since 15).
+inline List* analyze_and_rewrite_varparams(RawStmt* statement, const char* source, Oid** types, int* count) {
+    return pg_analyze_and_rewrite_varparams(statement, source, types, count, nullptr);
+}
+
+// Checks that the current user may read what a plan reads; raises 42501 otherwise, naming the relation.
+inline void check_plan_permissions(PlannedStmt* plan) {
+#if PG_VERSION_NUM >= 160000
+    ExecCheckPermissions(plan->rtable, plan->permInfos, true);
+#else
+    ExecCheckRTPerms(plan->rtable, true);
+#endif
+}
+
+// Number of this backend in the array of all server processes.
+inline int my_proc_number() {
+#if PG_VERSION_NUM >= 170000
+    return MyProcNumber;
+#else
+    return MyProc == nullptr ? -1 : MyProc->pgprocno;
+#endif
+}
+
+// Local transaction id of this backend; changes with every transaction.
+inline LocalTransactionId my_local_transaction_id() {
+#if PG_VERSION_NUM >= 170000
+    return MyProc->vxid.lxid;
+#else
+    return MyProc->lxid;
+#endif
+}
+
+inline void standard_or_previous_executor_run(ExecutorRun_hook_type previous, QueryDesc* query, ScanDirection direction,
+                                              uint64 count, bool execute_once) {
+#if PG_VERSION_NUM >= 180000
+    (void)execute_once;
+    if (previous != nullptr)
+        previous(query, direction, count);
+    else
+        standard_ExecutorRun(query, direction, count);
+#else
+    if (previous != nullptr)
+        previous(query, direction, count, execute_once);
+    else
+        standard_ExecutorRun(query, direction, count, execute_once);
+#endif
+}
+
+} // namespace citadel::pg

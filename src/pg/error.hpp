@@ -1,0 +1,44 @@
+// PostgreSQL errors as C++ exceptions, whole: SQLSTATE, message, detail, hint, position and context survive.
+#pragma once
+
+#include "pg/server.hpp"
+
+#include <exception>
+#include <memory>
+#include <string>
+
+namespace citadel::pg {
+
+// A server error on its way through C++ frames. Copies share the one ErrorData, which lives in a memory context of its
+// own until the last copy is gone.
+class Error : public std::exception {
+  public:
+    // Takes ownership of an ErrorData that was allocated in error_context().
+    explicit Error(ErrorData* data);
+    const char* what() const noexcept override { return data_->message != nullptr ? data_->message : "unknown error"; }
+    int sqlerrcode() const noexcept { return data_->sqlerrcode; }
+    // Five-character SQLSTATE.
+    std::string sqlstate() const;
+    std::string detail() const { return text_or_empty(data_->detail); }
+    std::string hint() const { return text_or_empty(data_->hint); }
+    std::string context() const { return text_or_empty(data_->context); }
+    const ErrorData& data() const noexcept { return *data_; }
+    // For the boundary alone: the shared ErrorData.
+    const std::shared_ptr<ErrorData>& shared() const noexcept { return data_; }
+
+  private:
+    static std::string text_or_empty(const char* text) { return text != nullptr ? text : ""; }
+    std::shared_ptr<ErrorData> data_;
+};
+
+// Memory context that holds the ErrorData of live exceptions. Created by init_errors(), never reset.
+MemoryContext error_context();
+
+// Creates the context; called from _PG_init, so that the error path itself never has to.
+void init_errors();
+
+// Throws an Error made in C++. `sqlerrcode` is one of ERRCODE_*; detail and hint may be empty.
+[[noreturn]] void raise(int sqlerrcode, const std::string& message, const std::string& detail = {},
+                        const std::string& hint = {});
+
+} // namespace citadel::pg

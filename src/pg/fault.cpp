@@ -1,0 +1,49 @@
+#include "pg/fault.hpp"
+
+#include "pg/guard.hpp"
+
+#include <csignal>
+#include <cstdlib>
+#include <string_view>
+
+extern "C" {
+#include "storage/latch.h"
+#include "utils/wait_event.h"
+}
+
+namespace citadel::pg {
+
+namespace {
+
+char* const* fault_setting = nullptr;
+
+void sleep_interruptibly(long milliseconds) {
+    guard([milliseconds] {
+        (void)WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, milliseconds, PG_WAIT_EXTENSION);
+        CHECK_FOR_INTERRUPTS();
+    });
+}
+
+} // namespace
+
+void set_fault_source(char* const* setting) {
+    fault_setting = setting;
+}
+
+void fault_point(const char* name) {
+    if (fault_setting == nullptr || *fault_setting == nullptr || **fault_setting == '\0')
+        return;
+    const std::string_view armed = *fault_setting;
+    const auto colon = armed.rfind(':');
+    if (colon == std::string_view::npos || armed.substr(0, colon) != name)
+        return;
+    const std::string_view action = armed.substr(colon + 1);
+    if (action == "error")
+        raise(ERRCODE_INTERNAL_ERROR, std::string("fault point ") + name);
+    else if (action == "crash")
+        (void)kill(MyProcPid, SIGKILL);
+    else if (action.substr(0, 6) == "sleep=")
+        sleep_interruptibly(std::strtol(std::string(action.substr(6)).c_str(), nullptr, 10));
+}
+
+} // namespace citadel::pg

@@ -1,0 +1,74 @@
+#include "pg/toplevel.hpp"
+
+#include "pg/guard.hpp"
+
+extern "C" {
+#include "pgstat.h"
+#include "parser/analyze.h"
+#include "tcop/dest.h"
+#include "tcop/pquery.h"
+#include "tcop/tcopprot.h"
+#include "tcop/utility.h"
+#include "utils/backend_status.h"
+#include "utils/portal.h"
+#include "utils/snapmgr.h"
+}
+
+namespace citadel::pg {
+
+namespace {
+
+void run_statement(const char* sql) {
+    SetCurrentStatementStartTimestamp();
+    StartTransactionCommand();
+    const MemoryContext memory =
+        AllocSetContextCreate(TopMemoryContext, "citadel_opt top-level statement", ALLOCSET_DEFAULT_SIZES);
+    MemoryContextSwitchTo(memory);
+    List* parsed = pg_parse_query(sql);
+    if (list_length(parsed) != 1)
+        ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR),
+                        errmsg("exactly one statement is needed, not %d", list_length(parsed))));
+    RawStmt* statement = linitial_node(RawStmt, parsed);
+    const CommandTag tag = CreateCommandTag(statement->stmt);
+    pgstat_report_activity(STATE_RUNNING, sql);
+
+    const bool needs_snapshot = analyze_requires_snapshot(statement);
+    if (needs_snapshot)
+        PushActiveSnapshot(GetTransactionSnapshot());
+    List* queries = pg_analyze_and_rewrite_fixedparams(statement, sql, nullptr, 0, nullptr);
+    List* plans = pg_plan_queries(queries, sql, CURSOR_OPT_PARALLEL_OK, nullptr);
+    if (needs_snapshot)
+        PopActiveSnapshot();
+
+    Portal portal = CreatePortal("", true, true);
+    portal->visible = false;
+    PortalDefineQuery(portal, nullptr, sql, tag, plans, nullptr);
+    PortalStart(portal, nullptr, 0, InvalidSnapshot);
+    DestReceiver* receiver = CreateDestReceiver(DestNone);
+    QueryCompletion completion;
+    (void)PortalRun(portal, FETCH_ALL, true, true, receiver, receiver, &completion);
+    receiver->rDestroy(receiver);
+    PortalDrop(portal, false);
+    CommitTransactionCommand();
+    MemoryContextSwitchTo(TopMemoryContext);
+    MemoryContextDelete(memory);
+    pgstat_report_stat(true);
+    pgstat_report_activity(STATE_IDLE, nullptr);
+}
+
+} // namespace
+
+void run_top_level(const std::string& sql) {
+    const char* text = sql.c_str();
+    const MemoryContext before = CurrentMemoryContext;
+    try {
+        guard([text] { run_statement(text); });
+    } catch (...) {
+        AbortCurrentTransaction();
+        MemoryContextSwitchTo(before);
+        throw;
+    }
+    MemoryContextSwitchTo(before);
+}
+
+} // namespace citadel::pg

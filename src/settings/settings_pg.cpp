@@ -1,0 +1,136 @@
+#include "settings/settings.hpp"
+
+#include "pg/clock.hpp"
+#include "pg/fault.hpp"
+#include "pg/guard.hpp"
+
+#include <climits>
+#include <variant>
+
+namespace citadel::settings {
+
+bool enabled = true;
+bool capture = true;
+bool capture_nested = false;
+int slow_query_threshold_ms = 1000;
+double sample_rate = 1.0;
+int sample_interval_s = 10;
+int sample_parameters = sample_parameters_memory;
+int capture_buffer_kb = 16 * 1024;
+char* databases = nullptr;
+int max_job_workers = 2;
+int advise_interval_s = 60 * 60;
+int history_retention_h = 30 * 24;
+int debug_clock_offset_ms = 0;
+char* debug_fault = nullptr;
+
+namespace {
+
+const config_enum_entry sample_parameters_values[] = {
+    {"off", sample_parameters_off, false},
+    {"memory", sample_parameters_memory, false},
+    {"store", sample_parameters_store, false},
+    {nullptr, 0, false},
+};
+
+struct Bool {
+    bool* variable;
+};
+struct Int {
+    int* variable;
+    int minimum;
+    int maximum;
+};
+struct Real {
+    double* variable;
+    double minimum;
+    double maximum;
+};
+struct String {
+    char** variable;
+    const char* initial;
+};
+struct Enum {
+    int* variable;
+    const config_enum_entry* values;
+};
+
+// One setting. Defaults are the initial values of the variables above (strings name theirs).
+struct Setting {
+    const char* name;
+    std::variant<Bool, Int, Real, String, Enum> kind;
+    GucContext context;
+    int flags; // the unit among them
+    const char* summary;
+    const char* detail;
+};
+
+constexpr int day_h = 24;
+
+const Setting table[] = {
+    {"citadel_opt.enabled", Bool{&enabled}, PGC_SIGHUP, 0, "Turns citadel_opt on or off.",
+     "Off stops capture, jobs and history; works by reload."},
+    {"citadel_opt.capture", Bool{&capture}, PGC_SIGHUP, 0, "Captures slow statements.",
+     "Off leaves only a check of this flag in each statement; works by reload."},
+    {"citadel_opt.slow_query_threshold", Int{&slow_query_threshold_ms, -1, INT_MAX / 2}, PGC_SUSET, GUC_UNIT_MS,
+     "Statements that run at least this long are captured.",
+     "0 captures every statement, -1 none. Can be set for a role or a database."},
+    {"citadel_opt.sample_rate", Real{&sample_rate, 0.0, 1.0}, PGC_SUSET, 0,
+     "Share of the slow statements that are captured.", "Each slow statement is captured with this probability."},
+    {"citadel_opt.sample_parameters", Enum{&sample_parameters, sample_parameters_values}, PGC_SUSET, 0,
+     "What happens to literals and bind values of slow statements.",
+     "off: not looked at. memory: kept in shared memory for costing, neither stored nor shown. store: stored."},
+    {"citadel_opt.capture_nested", Bool{&capture_nested}, PGC_SUSET, 0,
+     "Captures statements that run inside functions and procedures.", nullptr},
+    {"citadel_opt.sample_interval", Int{&sample_interval_s, 1, 3600}, PGC_SIGHUP, GUC_UNIT_S,
+     "Captured samples are written to the history tables this often.",
+     "They are written earlier when the buffer is half full."},
+    {"citadel_opt.capture_buffer_size", Int{&capture_buffer_kb, 1024, 1024 * 1024}, PGC_POSTMASTER, GUC_UNIT_KB,
+     "Shared memory for captured samples, texts, plans and parameters.", "What does not fit is dropped and counted."},
+    {"citadel_opt.databases", String{&databases, "*"}, PGC_SIGHUP, GUC_LIST_INPUT,
+     "Databases in which the background workers may run.", "A comma-separated list of names, or * for all."},
+    {"citadel_opt.max_job_workers", Int{&max_job_workers, 0, 64}, PGC_SIGHUP, 0,
+     "Jobs that may run at once in the whole cluster.", "They count against max_worker_processes."},
+    {"citadel_opt.advise_interval", Int{&advise_interval_s, 0, INT_MAX / 1000}, PGC_SIGHUP, GUC_UNIT_S,
+     "The index advisor runs this often in each database.", "0 turns the schedule off; run_job('advise') still works."},
+    {"citadel_opt.history_retention", Int{&history_retention_h, day_h, 100 * 366 * day_h}, PGC_SIGHUP, 0,
+     "Age, in hours, at which history is dropped.", "History is dropped by whole days."},
+    {"citadel_opt.debug_clock_offset", Int{&debug_clock_offset_ms, INT_MIN, INT_MAX}, PGC_SUSET,
+     GUC_UNIT_MS | GUC_NOT_IN_SAMPLE | GUC_NO_SHOW_ALL, "Shifts the clock of citadel_opt, for tests.", nullptr},
+    {"citadel_opt.debug_fault", String{&debug_fault, ""}, PGC_SUSET, GUC_NOT_IN_SAMPLE | GUC_NO_SHOW_ALL,
+     "Arms a fault point, for tests.", "name:error, name:crash or name:sleep=MILLISECONDS."},
+};
+
+void define_one(const Setting& s) {
+    if (const auto* b = std::get_if<Bool>(&s.kind))
+        DefineCustomBoolVariable(s.name, s.summary, s.detail, b->variable, *b->variable, s.context, s.flags, nullptr,
+                                 nullptr, nullptr);
+    else if (const auto* i = std::get_if<Int>(&s.kind))
+        DefineCustomIntVariable(s.name, s.summary, s.detail, i->variable, *i->variable, i->minimum, i->maximum,
+                                s.context, s.flags, nullptr, nullptr, nullptr);
+    else if (const auto* r = std::get_if<Real>(&s.kind))
+        DefineCustomRealVariable(s.name, s.summary, s.detail, r->variable, *r->variable, r->minimum, r->maximum,
+                                 s.context, s.flags, nullptr, nullptr, nullptr);
+    else if (const auto* t = std::get_if<String>(&s.kind))
+        DefineCustomStringVariable(s.name, s.summary, s.detail, t->variable, t->initial, s.context, s.flags, nullptr,
+                                   nullptr, nullptr);
+    else if (const auto* e = std::get_if<Enum>(&s.kind))
+        DefineCustomEnumVariable(s.name, s.summary, s.detail, e->variable, *e->variable, e->values, s.context, s.flags,
+                                 nullptr, nullptr, nullptr);
+}
+
+} // namespace
+
+void define(bool preloading) {
+    for (const Setting& setting : table) {
+        // The server refuses postmaster settings once it has started.
+        if (setting.context == PGC_POSTMASTER && !preloading)
+            continue;
+        pg::guard([&setting] { define_one(setting); });
+    }
+    pg::guard([] { MarkGUCPrefixReserved("citadel_opt"); });
+    pg::set_clock_offset_source(&debug_clock_offset_ms);
+    pg::set_fault_source(&debug_fault);
+}
+
+} // namespace citadel::settings
