@@ -2,6 +2,9 @@
 
 \echo Use "CREATE EXTENSION citadel_opt CASCADE" to load this file. \quit
 
+-- The schemas of required extensions may be writable by others: no name below resolves there.
+SET LOCAL search_path = pg_catalog, pg_temp;
+
 CREATE SCHEMA citadel;
 REVOKE ALL ON SCHEMA citadel FROM PUBLIC;
 GRANT USAGE ON SCHEMA citadel TO PUBLIC;
