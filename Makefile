@@ -15,11 +15,14 @@ PLAIN_SOURCES = $(filter-out src/citadel_opt.cpp src/pg/% %_pg.cpp, $(SOURCES))
 
 DATA_built = citadel_opt--$(EXTENSION_VERSION).sql $(if $(wildcard citadel_tasks.control),citadel_tasks--$(EXTENSION_VERSION).sql)
 
-REGRESS_OPTS = --inputdir=. --schedule=test/regress_schedule
+# `make installcheck` needs a running server set up as test/regress.conf says; scripts/check starts one itself.
+REGRESS = $(shell sed -n 's/^test: *//p' test/regress_schedule)
+REGRESS_OPTS = --inputdir=.
 EXTRA_CLEAN = $(SOURCES:.cpp=.d) $(SOURCES:.cpp=.bc) build results tmp_check
 
 COMMON_FLAGS = -std=c++20 -Isrc -Wall -Wextra -Wno-register $(if $(WERROR),-Werror)
-PG_CXXFLAGS = $(COMMON_FLAGS) -MMD -MP
+# The server's flags are those of the compiler that built it; clang need not know them all.
+PG_CXXFLAGS = $(COMMON_FLAGS) $(if $(findstring clang,$(CXX)),-Wno-unknown-warning-option) -MMD -MP
 SHLIB_LINK = -lstdc++ -Wl,--version-script=exports.map
 
 PG_CONFIG ?= pg_config
@@ -30,6 +33,9 @@ include $(PGXS)
 override CPPFLAGS := $(patsubst -I$(includedir_server),-isystem $(includedir_server),$(CPPFLAGS))
 # PGXS compiles bitcode without PG_CXXFLAGS, and clang 14 would default to C++14.
 COMPILE.cxx.bc += $(filter-out -Werror,$(COMMON_FLAGS))
+
+# Bitcode has no dependency files of its own: it is as old as its object.
+$(SOURCES:.cpp=.bc): %.bc: %.o
 
 $(shlib): exports.map
 

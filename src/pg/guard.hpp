@@ -42,7 +42,7 @@ std::invoke_result_t<Call&> guard(Call&& call) {
             throw_error(error);
     } else {
         // Not a C++ object on purpose: plain storage survives the longjmp whatever its type.
-        alignas(Result) unsigned char storage[sizeof(Result)] = {};
+        alignas(Result) unsigned char storage[sizeof(Result)] = {}; // NOLINT(bugprone-sizeof-expression)
         PG_TRY();
         { new (static_cast<void*>(storage)) Result(call()); }
         PG_CATCH();

@@ -1,0 +1,115 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2154 # scripts/check sets root, source_folder, make and jobs
+# The build suite: every supported way to build, and what the results must look like.
+
+CLANGXX=${CLANGXX:-clang++}
+
+# copy_tree FOLDER: the sources without anything that was built.
+copy_tree() {
+    mkdir -p "$1" && tar -C "$root" --exclude=./.git --exclude=./build --exclude=./results --exclude=./tmp_check \
+        --exclude=./output_iso --exclude='./citadel_*--*.sql' --exclude='*.o' --exclude='*.bc' --exclude='*.d' \
+        --exclude='*.so' -cf - . | tar -C "$1" --no-same-owner -xf - && chmod -R u+rwX "$1"
+}
+
+suite_build() {
+    check "g++: PGXS build without a warning" $make WERROR=1
+    check "make install into a private PostgreSQL" prepared
+    check "exported symbols are the intended ones" exported_symbols citadel_opt.so
+    if server_has_llvm; then
+        check "bitcode of every source file is installed" bitcode_installed
+    fi
+    check "a header's dependents are rebuilt, others are not" header_dependencies
+    check "nothing is rebuilt without a change" up_to_date
+    check "$CLANGXX: PGXS build without a warning" clang_build
+    check "meson: build without a warning" meson_build
+    check "meson: exported symbols are the intended ones" exported_symbols "$WORK/meson/citadel_opt.so"
+    check "meson: installs what make installs" meson_installs_the_same
+    check "meson: unit tests and regression test are declared" meson_tests
+}
+
+# exported_symbols LIBRARY
+exported_symbols() {
+    local symbols extra name
+    symbols=$(nm -D --defined-only "$1" | awk '{print $3}') || return 1
+    extra=$(echo "$symbols" | grep -vE '^(_PG_init|Pg_magic_func|pg_finfo_citadel_[a-z0-9_]+|citadel_[a-z0-9_]+)$')
+    if [ -n "$extra" ]; then
+        echo "Exported, but not meant to be:" "$extra"
+        return 1
+    fi
+    for name in $(echo "$symbols" | sed -n 's/^pg_finfo_//p'); do
+        echo "$symbols" | grep -qx "$name" || { echo "pg_finfo_$name has no function"; return 1; }
+    done
+    # Every function that the SQL names exists.
+    for name in $(sed -n "s/^AS 'MODULE_PATHNAME', '\([a-z0-9_]*\)'.*/\1/p" citadel_opt--*.sql | sort -u); do
+        echo "$symbols" | grep -qx "pg_finfo_$name" || { echo "The SQL names $name, the library lacks it"; return 1; }
+    done
+    echo "$symbols" | grep -qx _PG_init && echo "$symbols" | grep -qx Pg_magic_func
+}
+
+server_has_llvm() {
+    grep -qE '^with_llvm[[:space:]]*= *yes' "$(dirname "$("$PG_CONFIG" --pgxs)")/../Makefile.global"
+}
+
+bitcode_installed() {
+    local folder file missing=0
+    folder=$WORK/stage$("$PG_CONFIG" --pkglibdir)/bitcode
+    [ -e "$folder/citadel_opt.index.bc" ] || { echo "no citadel_opt.index.bc"; return 1; }
+    for file in src/*.cpp src/*/*.cpp; do
+        [ -e "$folder/citadel_opt/${file%.cpp}.bc" ] || { echo "no bitcode of $file"; missing=1; }
+    done
+    return $missing
+}
+
+header_dependencies() {
+    local commands
+    commands=$($make -n -W src/settings/settings.hpp 2>/dev/null)
+    echo "$commands" | grep -q -- '-o src/settings/settings_pg.o' || { echo "settings_pg.o is not rebuilt"; return 1; }
+    if server_has_llvm; then
+        echo "$commands" | grep -q -- '-o src/settings/settings_pg.bc' || { echo "settings_pg.bc is not rebuilt"; return 1; }
+    fi
+    if echo "$commands" | grep -q -- '-o src/pg/memory.o'; then
+        echo "memory.o is rebuilt, though it does not include settings.hpp"
+        return 1
+    fi
+    commands=$($make -n unit -W src/jobs/schedule.hpp 2>/dev/null)
+    echo "$commands" | grep -q -- '-o build/unit/test/unit/schedule_test.o' || { echo "schedule_test.o is not rebuilt"; return 1; }
+}
+
+up_to_date() {
+    local commands
+    commands=$($make -n 2>/dev/null | grep -E -- ' -o |cat ')
+    [ -z "$commands" ] || { echo "$commands"; return 1; }
+}
+
+clang_build() {
+    # Bitcode is clang's already; here the library itself is.
+    copy_tree "$WORK/clang" && $make -C "$WORK/clang" CXX="$CLANGXX" WERROR=1 with_llvm=no &&
+        exported_symbols "$WORK/clang/citadel_opt.so"
+}
+
+meson_build() {
+    meson setup "$WORK/meson" "$source_folder" --werror -Dpg_config="$PG_CONFIG" && ninja -C "$WORK/meson" &&
+        ! grep 'warning:' "$WORK/check.log"
+}
+
+installed_files() { (cd "$1" && find . -type f \( -name '*citadel*' -o -path '*/bitcode/citadel*' \) | sort); }
+
+meson_installs_the_same() {
+    local file
+    DESTDIR=$WORK/meson_destdir ninja -C "$WORK/meson" install >/dev/null || return 1
+    $make -s DESTDIR="$WORK/make_destdir" install || return 1
+    diff <(installed_files "$WORK/make_destdir") <(installed_files "$WORK/meson_destdir") || return 1
+    for file in $(cd "$WORK/make_destdir" && find . -name '*.sql' -o -name '*.control'); do
+        cmp "$WORK/make_destdir/$file" "$WORK/meson_destdir/$file" || return 1
+    done
+}
+
+meson_tests() {
+    local tests file
+    tests=$(meson introspect --tests "$WORK/meson") || return 1
+    echo "$tests" | grep -q '"unit"' && echo "$tests" | grep -q '"regress"' || { echo "$tests"; return 1; }
+    for file in test/unit/*_test.cpp; do
+        meson introspect --targets "$WORK/meson" | grep -q "$file" || { echo "meson does not build $file"; return 1; }
+    done
+    "$WORK/meson/unit_tests" --gtest_brief=1
+}

@@ -1,0 +1,137 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2154 # scripts/check sets root, source_folder, make and jobs
+# The suites that run tests. Each counts what its runner printed.
+
+# The library and a private PostgreSQL that has it installed; made once a run.
+prepared() {
+    local log=$WORK/prepare.log
+    STAGE_BIN=$WORK/stage$("$PG_CONFIG" --bindir)
+    STAGE_PGXS=$WORK/stage$(cd "$(dirname "$("$PG_CONFIG" --pgxs)")/.." && pwd)
+    export STAGE_BIN STAGE_PGXS
+    [ -e "$WORK/prepared" ] && return 0
+    if ! { $make -s WERROR=1 && stage "$source_folder" && stage_tests; } >"$log" 2>&1; then
+        tail -40 "$log"
+        return 1
+    fi
+    touch "$WORK/prepared"
+}
+
+# What the unprivileged user reads and where it writes: a clone may lie in a folder that it cannot enter.
+stage_tests() {
+    mkdir -p "$WORK/tests" && cp -r "$source_folder/sql" "$source_folder/expected" "$source_folder/test" "$WORK/tests/" &&
+        chmod -R a+rX "$WORK/tests" || return 1
+    if [ -d "$source_folder/test/modules" ]; then
+        $make -s WERROR=1 DESTDIR="$WORK/stage" install-test-modules && chmod -R a+rX "$WORK/stage" || return 1
+    fi
+    [ "$(id -u)" -ne 0 ] || chown -R "$SERVER_USER" "$WORK/tests"
+}
+
+suite_unit() {
+    local log=$WORK/unit.log status passed failed
+    $make -s WERROR=1 unit 2>&1 | tee "$log" | grep -v '^\[ RUN\|^\[       OK\|^\[---' || true
+    status=${PIPESTATUS[0]}
+    passed=$(sed -n 's/^\[  PASSED  \] \([0-9]*\) test.*/\1/p' "$log" | tail -1)
+    failed=$(sed -n 's/^\[  FAILED  \] \([0-9]*\) test.*/\1/p' "$log" | tail -1)
+    record "${passed:-0}" "${failed:-0}"
+    return "$status"
+}
+
+# regress_counts LOG: counts the lines of pg_regress, in the form of 15 ("test x ... ok") or 16 and later (TAP).
+regress_counts() {
+    local passed failed
+    passed=$(grep -cE '^(test +| {5})[^ ]+ +\.\.\. ok |^ok [0-9]+ ' "$1")
+    failed=$(grep -cE '^(test +| {5})[^ ]+ +\.\.\. FAILED|^not ok [0-9]+ ' "$1")
+    record "$passed" "$failed"
+}
+
+# Runs pg_regress or pg_isolation_regress against a server of its own; the arguments are the runner's.
+run_regress() {
+    local name=$1 runner=$2 log=$WORK/$1.log status
+    shift 2
+    server_init "$name" "$(cat "$source_folder/test/regress.conf")" && server_start "$name" || return 1
+    (cd "$WORK/tests" && as_server env "PGHOST=$WORK/sockets" "PGPORT=$(server_port "$name")" PGUSER=postgres \
+        "$STAGE_PGXS/$runner" --bindir="$STAGE_BIN" --host="$WORK/sockets" --port="$(server_port "$name")" \
+        --user=postgres "$@") 2>&1 | tee "$log"
+    status=${PIPESTATUS[0]}
+    server_stop "$name"
+    regress_counts "$log"
+    if [ "$status" -ne 0 ]; then
+        find "$WORK/tests" -name regression.diffs -newer "$WORK/prepared" -exec cat {} +
+    fi
+    if grep -qE 'was terminated by signal|PANIC:|TRAP:' "$(server_folder "$name")/log"; then
+        echo "The server crashed:"
+        grep -E -A3 'was terminated by signal|PANIC:|TRAP:' "$(server_folder "$name")/log" | head -20
+        record 0 1
+    fi
+    return "$status"
+}
+
+suite_regress() {
+    prepared || return 1
+    run_regress regress test/regress/pg_regress --inputdir=. --dbname=regression --schedule=test/regress_schedule
+}
+
+suite_isolation() {
+    prepared || return 1
+    local tests
+    tests=$(find "$WORK/tests/test/isolation/specs" -name '*.spec' -printf '%f\n' 2>/dev/null | sed 's/\.spec$//' | sort)
+    [ -n "$tests" ] || return 0
+    as_server mkdir -p "$WORK/tests/output_iso"
+    # shellcheck disable=SC2086 # a list of words
+    run_regress isolation test/isolation/pg_isolation_regress --inputdir=test/isolation --outputdir=output_iso \
+        --dbname=isolation_regression $tests
+}
+
+# tap_counts LOG STATUS: counts the result lines of `prove -v`; a file that died or broke its plan is one failure more.
+tap_counts() {
+    local passed failed broken
+    passed=$(grep -cE '^ok [0-9]+' "$1")
+    failed=$(grep -cE '^not ok [0-9]+( - .*)?$' "$1")
+    failed=$((failed - $(grep -cE '^not ok [0-9]+ .*# TODO' "$1")))
+    broken=$(grep -cE '^(Dubious, test returned|No subtests run|  Parse errors:|Bad plan)' "$1")
+    record "$passed" $((failed + broken))
+    [ "$2" -eq 0 ] || [ $((failed + broken)) -gt 0 ] || record 0 1
+}
+
+suite_pgtap() {
+    prepared || return 1
+    local log=$WORK/pgtap.log status
+    compgen -G "$WORK/tests/test/pgtap/*.sql" >/dev/null || return 0
+    server_init pgtap "$(cat "$source_folder/test/regress.conf")" && server_start pgtap || return 1
+    server_psql pgtap -qc 'CREATE DATABASE citadel_ai' || return 1
+    server_psql pgtap -d citadel_ai -q -c 'SET client_min_messages = warning' -c 'CREATE EXTENSION citadel_opt CASCADE' \
+        -c 'CREATE EXTENSION pgtap' || return 1
+    if [ -e "$source_folder/citadel_tasks.control" ]; then
+        server_psql pgtap -d citadel_ai -qc 'CREATE EXTENSION citadel_tasks' || return 1
+    fi
+    (cd "$WORK/tests" && as_server env "PATH=$STAGE_BIN:$PATH" pg_prove --verbose --nocolor --host "$WORK/sockets" \
+        --port "$(server_port pgtap)" --username postgres --dbname citadel_ai test/pgtap/*.sql) 2>&1 | tee "$log" |
+        grep -v '^ok [0-9]'
+    status=${PIPESTATUS[0]}
+    server_stop pgtap
+    tap_counts "$log" "$status"
+}
+
+suite_tap() {
+    prepared || return 1
+    local log=$WORK/tap.log file status
+    compgen -G "$WORK/tests/test/tap/*.pl" >/dev/null || return 0
+    for file in "$WORK"/tests/test/tap/*.pl; do
+        file=$(basename "$file")
+        as_server mkdir -p "$WORK/tests/$file"
+        (cd "$WORK/tests" && as_server env "PATH=$STAGE_BIN:$PATH" "TESTDIR=$WORK/tests/$file" \
+            "PG_REGRESS=$STAGE_PGXS/test/regress/pg_regress" PGPORT=26543 "PG_TEST_PORT_DIR=$WORK/tests/portlock" \
+            timeout --kill-after=30 600 prove --verbose --nocolor -I "$STAGE_PGXS/test/perl" -I test/tap \
+            "test/tap/$file") >"$log" 2>&1
+        status=$?
+        tap_counts "$log" "$status"
+        if [ "$status" -eq 0 ]; then
+            echo "ok - $file: $(grep '^Files=' "$log" | sed 's/,  *[0-9]* wallclock.*//; s/Files=1, //'), $(
+                sed -n 's/.*, *\([0-9]*\) wallclock.*/\1/p' "$log") s"
+        else
+            echo "not ok - $file (status $status)"
+            cat "$log"
+            tail -40 "$WORK/tests/$file"/tmp_check/log/*.log 2>/dev/null
+        fi
+    done
+}
