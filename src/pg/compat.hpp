@@ -11,6 +11,7 @@ extern "C" {
 #include "parser/analyze.h"
 #include "rewrite/rewriteHandler.h"
 #include "storage/proc.h"
+#include "tcop/pquery.h"
 #include "tcop/tcopprot.h"
 #include "utils/acl.h"
 }
@@ -69,6 +70,15 @@ inline void standard_or_previous_executor_run(ExecutorRun_hook_type previous, Qu
         previous(query, direction, count, execute_once);
     else
         standard_ExecutorRun(query, direction, count, execute_once);
+#endif
+}
+
+// Runs a portal to its end as a top-level statement.
+inline void portal_run_all(Portal portal, DestReceiver* receiver, QueryCompletion* completion) {
+#if PG_VERSION_NUM >= 180000
+    (void)PortalRun(portal, FETCH_ALL, true, receiver, receiver, completion);
+#else
+    (void)PortalRun(portal, FETCH_ALL, true, true, receiver, receiver, completion);
 #endif
 }
 

@@ -1,5 +1,6 @@
 #include "pg/toplevel.hpp"
 
+#include "pg/compat.hpp"
 #include "pg/guard.hpp"
 
 extern "C" {
@@ -46,7 +47,7 @@ void run_statement(const char* sql) {
     PortalStart(portal, nullptr, 0, InvalidSnapshot);
     DestReceiver* receiver = CreateDestReceiver(DestNone);
     QueryCompletion completion;
-    (void)PortalRun(portal, FETCH_ALL, true, true, receiver, receiver, &completion);
+    portal_run_all(portal, receiver, &completion);
     receiver->rDestroy(receiver);
     PortalDrop(portal, false);
     CommitTransactionCommand();
