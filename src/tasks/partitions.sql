@@ -3,6 +3,9 @@
 -- pg_partman has no fixed schema, and create_parent has another signature in 4.x than in 5.x: the schema is looked up,
 -- arguments are named. Partition bounds follow the time zone of whoever makes them, so it is pinned to UTC here and all
 -- maintenance should come through maintain_partitions().
+--
+-- pg_partman sets search_path for the session and puts back what it found, which is what our own SET clause pinned: the
+-- caller would be left with our search_path. So what calls it is wrapped by a function that restores the caller's.
 
 CREATE FUNCTION citadel_tasks.partman_schema() RETURNS text
     LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
@@ -43,7 +46,7 @@ REVOKE ALL ON FUNCTION citadel_tasks.partition_bounds(regclass) FROM PUBLIC;
 COMMENT ON FUNCTION citadel_tasks.partition_bounds(regclass) IS
     'Partitions of a table partitioned by a range of time, with their bounds (upper one exclusive); without a default partition';
 
-CREATE FUNCTION citadel_tasks.setup_partitions(months_back integer DEFAULT 18, premake integer DEFAULT 12)
+CREATE FUNCTION citadel_tasks.make_partitions(months_back integer, premake integer)
     RETURNS integer LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp SET "TimeZone" = 'UTC' SET DateStyle = 'ISO, YMD'
 AS $$
@@ -110,11 +113,26 @@ BEGIN
     RETURN made;
 END
 $$;
+REVOKE ALL ON FUNCTION citadel_tasks.make_partitions(integer, integer) FROM PUBLIC;
+COMMENT ON FUNCTION citadel_tasks.make_partitions(integer, integer) IS
+    'Internal: the work of setup_partitions(); leaves search_path changed';
+
+CREATE FUNCTION citadel_tasks.setup_partitions(months_back integer DEFAULT 18, premake integer DEFAULT 12)
+    RETURNS integer LANGUAGE plpgsql
+AS $$
+DECLARE
+    callers_path text := pg_catalog.current_setting('search_path');
+    made         integer := citadel_tasks.make_partitions(months_back, premake);
+BEGIN
+    PERFORM pg_catalog.set_config('search_path', callers_path, false);
+    RETURN made;
+END
+$$;
 REVOKE ALL ON FUNCTION citadel_tasks.setup_partitions(integer, integer) FROM PUBLIC;
 COMMENT ON FUNCTION citadel_tasks.setup_partitions(integer, integer) IS
     'Registers hero_workflow_history and hero_task_comments with pg_partman and makes their monthly partitions (UTC), months_back months back and premake ahead; returns how many it made. May be called again, for example to reach further back. Errors: 22023 for counts out of range, 55000 without pg_partman';
 
-CREATE FUNCTION citadel_tasks.maintain_partitions() RETURNS integer
+CREATE FUNCTION citadel_tasks.run_partition_maintenance() RETURNS integer
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET "TimeZone" = 'UTC' SET DateStyle = 'ISO, YMD'
 AS $$
 DECLARE
@@ -133,6 +151,20 @@ BEGIN
         EXECUTE format('SELECT %s.run_maintenance(p_parent_table => $1)', partman) USING parent;
         made := made + (SELECT count(*) FROM pg_inherits WHERE inhparent = parent::regclass) - before_count;
     END LOOP;
+    RETURN made;
+END
+$$;
+REVOKE ALL ON FUNCTION citadel_tasks.run_partition_maintenance() FROM PUBLIC;
+COMMENT ON FUNCTION citadel_tasks.run_partition_maintenance() IS
+    'Internal: the work of maintain_partitions(); leaves search_path changed';
+
+CREATE FUNCTION citadel_tasks.maintain_partitions() RETURNS integer LANGUAGE plpgsql
+AS $$
+DECLARE
+    callers_path text := pg_catalog.current_setting('search_path');
+    made         integer := citadel_tasks.run_partition_maintenance();
+BEGIN
+    PERFORM pg_catalog.set_config('search_path', callers_path, false);
     RETURN made;
 END
 $$;

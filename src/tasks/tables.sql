@@ -11,7 +11,12 @@
 --   * they have no foreign key to hero_tasks: pg_dump knows no order between the rows of a partition and those of
 --     hero_tasks, and would load the former first. Their rows also outlive a task, as a log should.
 
+\echo Use "CREATE EXTENSION citadel_tasks CASCADE" to load this file. \quit
+
+SET LOCAL search_path = pg_catalog, pg_temp;
+
 CREATE SCHEMA citadel_tasks;
+REVOKE ALL ON SCHEMA citadel_tasks FROM PUBLIC;
 COMMENT ON SCHEMA citadel_tasks IS 'The tasks application: tables, reports, keyset pagination and a data generator';
 
 CREATE TABLE citadel_tasks.hero_tasks (
