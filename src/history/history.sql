@@ -239,6 +239,14 @@ COMMENT ON TABLE citadel.snapshot_state IS
     'Each source of history (samples, statements, tables, indexes): when it was last read, and why it could not be read, '
     'if so. failure is NULL while all is well.';
 
+CREATE FUNCTION citadel.history_clock() RETURNS timestamptz
+    AS 'MODULE_PATHNAME', 'citadel_history_clock'
+    LANGUAGE C STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp;
+REVOKE ALL ON FUNCTION citadel.history_clock() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION citadel.history_clock() TO PUBLIC;
+COMMENT ON FUNCTION citadel.history_clock() IS
+    'Now, by the clock that stamps the history: the system''s, unless a test has moved it.';
+
 -- ---------------------------------------------------------------------------------------------------------------------
 -- who sees what: members of pg_read_all_stats (pg_monitor is one) all rows, everybody else the statements of roles whose
 -- privileges they have. Plain views and no SECURITY DEFINER: the tables are read as the views' owner, while the check
