@@ -172,14 +172,15 @@ GRANT SELECT ON citadel.index_delta TO pg_monitor;
 COMMENT ON TABLE citadel.index_delta IS 'Scans of each index between the previous snapshot and at; only indexes that were used.';
 
 CREATE TABLE citadel.index_usage (
-    index oid PRIMARY KEY,
+    index oid NOT NULL,
     database oid NOT NULL,
     schema_name name NOT NULL,
     index_name name NOT NULL,
     last_counter bigint NOT NULL,
     scans_total bigint NOT NULL,
     last_used timestamptz,
-    first_seen timestamptz NOT NULL
+    first_seen timestamptz NOT NULL,
+    PRIMARY KEY (index, database)
 );
 REVOKE ALL ON citadel.index_usage FROM PUBLIC;
 GRANT SELECT ON citadel.index_usage TO pg_monitor;
@@ -187,7 +188,10 @@ COMMENT ON TABLE citadel.index_usage IS
     'Every user index since it was first seen: scans that statistics resets cannot forget, and when it was last used (to '
     'the snapshot, one minute; NULL: not since first_seen).';
 COMMENT ON COLUMN citadel.index_usage.database IS
-    'OID of the database in which the row was written: rows that came with a restored dump are matched by name again.';
+    'OID of the database in which the row was written: rows that came with a restored dump are matched by name again at '
+    'the next snapshot, so that each index has one row.';
+COMMENT ON COLUMN citadel.index_usage.scans_total IS
+    'Scans the server had counted when the index was first seen, and all since.';
 COMMENT ON COLUMN citadel.index_usage.last_counter IS 'pg_stat counter at the last snapshot.';
 
 -- The counters as last seen. Unlogged, because they must vanish exactly when the server's own counters do: crash

@@ -1,0 +1,196 @@
+#include "history/snapshot_sql.hpp"
+
+#include <initializer_list>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace citadel::history {
+
+namespace {
+
+// Our column, and the expression that gives it.
+using Counter = std::pair<std::string, std::string>;
+
+std::string join(const std::vector<Counter>& counters, const char* between, std::string (*item)(const Counter&)) {
+    std::string text;
+    for (const Counter& counter : counters) {
+        if (!text.empty())
+            text += between;
+        text += item(counter);
+    }
+    return text;
+}
+
+std::string expression_as_name(const Counter& counter) {
+    return counter.second + " AS " + counter.first;
+}
+std::string name(const Counter& counter) {
+    return counter.first;
+}
+std::string last_as_name(const Counter& counter) {
+    return "l." + counter.first + " AS last_" + counter.first;
+}
+std::string lower_than_last(const Counter& counter) {
+    return "c." + counter.first + " < l." + counter.first;
+}
+std::string differs_from_last(const Counter& counter) {
+    return counter.first + " IS DISTINCT FROM last_" + counter.first;
+}
+std::string difference(const Counter& counter) {
+    return "CASE WHEN fresh THEN " + counter.first + " ELSE " + counter.first + " - last_" + counter.first +
+           " END AS " + counter.first;
+}
+std::string sum(const Counter& counter) {
+    return "sum(" + counter.first + ")";
+}
+std::string take_excluded(const Counter& counter) {
+    return counter.first + " = excluded." + counter.first;
+}
+std::string positive(const Counter& counter) {
+    return counter.first + " > 0";
+}
+
+// The sum of those columns that this version has, or a zero.
+std::string sum_of_present(const std::set<std::string>& columns, std::initializer_list<const char*> wanted) {
+    std::string text;
+    for (const char* column : wanted) {
+        if (columns.count(column) == 0)
+            continue;
+        if (!text.empty())
+            text += " + ";
+        text += std::string("coalesce(s.") + column + ", 0)";
+    }
+    return text.empty() ? "0::double precision" : "(" + text + ")";
+}
+
+std::vector<Counter> statement_counters(const std::set<std::string>& columns) {
+    return {
+        {"calls", "s.calls"},
+        {"total_ms", "s.total_exec_time"},
+        {"plan_ms", sum_of_present(columns, {"total_plan_time"})},
+        {"rows", "s.rows"},
+        {"shared_hit", "s.shared_blks_hit"},
+        {"shared_read", "s.shared_blks_read"},
+        {"temp_blocks", "s.temp_blks_read + s.temp_blks_written"},
+        {"wal_bytes", columns.count("wal_bytes") > 0 ? "s.wal_bytes::bigint" : "0::bigint"},
+        {"io_ms", sum_of_present(columns, {"blk_read_time", "blk_write_time", "shared_blk_read_time",
+                                           "shared_blk_write_time", "local_blk_read_time", "local_blk_write_time",
+                                           "temp_blk_read_time", "temp_blk_write_time"})},
+        // jit_deform_time is part of the generation time
+        {"jit_ms", sum_of_present(columns, {"jit_generation_time", "jit_inlining_time", "jit_optimization_time",
+                                            "jit_emission_time"})},
+    };
+}
+
+const std::vector<Counter>& table_counters() {
+    static const std::vector<Counter> counters = {
+        {"seq_scans", "coalesce(s.seq_scan, 0)"},     {"seq_rows_read", "coalesce(s.seq_tup_read, 0)"},
+        {"index_scans", "coalesce(s.idx_scan, 0)"},   {"rows_inserted", "coalesce(s.n_tup_ins, 0)"},
+        {"rows_updated", "coalesce(s.n_tup_upd, 0)"}, {"rows_hot_updated", "coalesce(s.n_tup_hot_upd, 0)"},
+        {"rows_deleted", "coalesce(s.n_tup_del, 0)"},
+    };
+    return counters;
+}
+
+constexpr std::string_view this_database = "(SELECT oid FROM pg_database WHERE datname = current_database())";
+// Our own tables and other sessions' temporary ones are nobody's workload.
+constexpr std::string_view counted_schemas = "s.schemaname <> 'citadel' AND s.schemaname NOT LIKE 'pg\\_temp\\_%'";
+
+} // namespace
+
+std::string statement_snapshot_sql(const StatementSource& source) {
+    const std::vector<Counter> counters = statement_counters(source.columns);
+    const std::string names = join(counters, ", ", name);
+    const bool nested_apart = source.columns.count("toplevel") > 0;
+    const bool dated = source.columns.count("stats_since") > 0;
+    const std::string limit = std::to_string(max_statement_rows);
+    return "WITH seen AS MATERIALIZED (SELECT s.userid AS user_id, s.queryid AS query_id, " +
+           std::string(nested_apart ? "s.toplevel" : "true AS toplevel") + ", " +
+           (dated ? "s.stats_since" : "NULL::timestamptz AS stats_since") + ", " +
+           join(counters, ", ", expression_as_name) + " FROM " + source.schema +
+           ".pg_stat_statements(false) s WHERE s.dbid = " + std::string(this_database) +
+           " AND s.queryid IS NOT NULL), "
+           "compared AS MATERIALIZED (SELECT c.*, l.query_id IS NULL OR $3 OR coalesce(c.stats_since > $4, false) OR " +
+           join(counters, " OR ", lower_than_last) + " AS fresh, " + join(counters, ", ", last_as_name) +
+           " FROM seen c LEFT JOIN citadel.statement_counter l USING (query_id, user_id, toplevel)), "
+           "ranked AS MATERIALIZED (SELECT query_id, user_id, toplevel, " +
+           join(counters, ", ", difference) +
+           ", row_number() OVER (ORDER BY CASE WHEN fresh THEN total_ms ELSE total_ms - last_total_ms END DESC, "
+           "query_id) AS "
+           "place FROM compared WHERE NOT $2 AND (fresh OR calls <> last_calls)), "
+           "kept AS (INSERT INTO citadel.statement_counter AS k (query_id, user_id, toplevel, " +
+           names + ") SELECT query_id, user_id, toplevel, " + names + " FROM compared WHERE last_calls IS NULL OR " +
+           join(counters, " OR ", differs_from_last) + " ON CONFLICT (query_id, user_id, toplevel) DO UPDATE SET " +
+           join(counters, ", ", take_excluded) +
+           "), gone AS (DELETE FROM citadel.statement_counter k WHERE NOT EXISTS (SELECT FROM seen c WHERE c.query_id "
+           "= "
+           "k.query_id AND c.user_id = k.user_id AND c.toplevel = k.toplevel)), "
+           "stored AS (INSERT INTO citadel.statement_delta (at, query_id, user_id, toplevel, " +
+           names + ") SELECT $1, query_id, user_id, toplevel, " + names + " FROM ranked WHERE place <= " + limit +
+           " UNION ALL SELECT $1, 0, 0::oid, toplevel, " + join(counters, ", ", sum) + " FROM ranked WHERE place > " +
+           limit + " GROUP BY toplevel RETURNING 1) SELECT count(*) FROM stored";
+}
+
+std::string new_texts_sql(const StatementSource& source) {
+    // One text for a statement, nested or not. The texts lie in one file that is read whole: only when there are new
+    // ones.
+    return "SELECT s.userid, s.queryid, min(s.query) FROM " + source.schema +
+           ".pg_stat_statements(EXISTS (SELECT FROM citadel.statement_counter k WHERE NOT k.text_read)) s JOIN "
+           "citadel.statement_counter k ON k.query_id = s.queryid AND k.user_id = s.userid WHERE NOT k.text_read AND "
+           "s.dbid = " +
+           std::string(this_database) + " GROUP BY s.userid, s.queryid LIMIT " + std::to_string(max_texts_per_snapshot);
+}
+
+std::string table_snapshot_sql() {
+    const std::vector<Counter>& counters = table_counters();
+    const std::string names = join(counters, ", ", name);
+    return "WITH seen AS MATERIALIZED (SELECT s.relid AS relation, s.schemaname AS schema_name, s.relname AS "
+           "table_name, " +
+           join(counters, ", ", expression_as_name) + " FROM pg_stat_user_tables s WHERE " +
+           std::string(counted_schemas) + "), compared AS MATERIALIZED (SELECT c.*, l.relation IS NULL OR " +
+           join(counters, " OR ", lower_than_last) + " AS fresh, l.relation IS NULL AS new, " +
+           join(counters, ", ", last_as_name) +
+           " FROM seen c LEFT JOIN citadel.table_counter l USING (relation)), "
+           "changed AS (SELECT relation, schema_name, table_name, " +
+           join(counters, ", ", difference) +
+           " FROM compared WHERE NOT $2), "
+           "kept AS (INSERT INTO citadel.table_counter AS k (relation, " +
+           names + ") SELECT relation, " + names + " FROM compared WHERE new OR " +
+           join(counters, " OR ", differs_from_last) + " ON CONFLICT (relation) DO UPDATE SET " +
+           join(counters, ", ", take_excluded) +
+           "), gone AS (DELETE FROM citadel.table_counter k WHERE NOT EXISTS (SELECT FROM seen c WHERE c.relation = "
+           "k.relation)), "
+           "stored AS (INSERT INTO citadel.table_delta (at, relation, schema_name, table_name, " +
+           names + ") SELECT $1, relation, schema_name, table_name, " + names + " FROM changed WHERE " +
+           join(counters, " OR ", positive) + " RETURNING 1) SELECT count(*) FROM stored";
+}
+
+std::string index_snapshot_sql(bool has_last_scan) {
+    const std::string database(this_database);
+    return "WITH seen AS MATERIALIZED (SELECT s.indexrelid AS index, s.relid AS relation, s.schemaname AS schema_name, "
+           "s.indexrelname AS index_name, coalesce(s.idx_scan, 0) AS counter, " +
+           std::string(has_last_scan ? "s.last_idx_scan" : "NULL::timestamptz") +
+           " AS last_scan FROM pg_stat_user_indexes s WHERE " + std::string(counted_schemas) +
+           "), compared AS MATERIALIZED (SELECT c.*, l.index IS NULL AS new, l.last_counter, "
+           "l.schema_name IS DISTINCT FROM c.schema_name OR l.index_name IS DISTINCT FROM c.index_name AS renamed, "
+           "CASE WHEN l.index IS NULL OR c.counter < l.last_counter THEN c.counter ELSE c.counter - l.last_counter END "
+           "AS scans "
+           "FROM seen c LEFT JOIN citadel.index_usage l ON l.index = c.index AND l.database = " +
+           database +
+           "), kept AS (INSERT INTO citadel.index_usage AS u (index, database, schema_name, index_name, last_counter, "
+           "scans_total, last_used, first_seen) SELECT index, " +
+           database +
+           ", schema_name, index_name, counter, scans, "
+           "CASE WHEN scans > 0 THEN coalesce(last_scan, CASE WHEN NOT (new AND $2) THEN $1 END) END, $1 "
+           "FROM compared WHERE new OR renamed OR counter <> last_counter "
+           "ON CONFLICT (index, database) DO UPDATE SET schema_name = excluded.schema_name, index_name = "
+           "excluded.index_name, last_counter = excluded.last_counter, scans_total = u.scans_total + "
+           "excluded.scans_total, "
+           "last_used = coalesce(excluded.last_used, u.last_used)), "
+           "stored AS (INSERT INTO citadel.index_delta (at, index, relation, scans) SELECT $1, index, relation, scans "
+           "FROM "
+           "compared WHERE scans > 0 AND NOT $2 RETURNING 1) SELECT count(*) FROM stored";
+}
+
+} // namespace citadel::history
