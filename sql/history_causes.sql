@@ -149,4 +149,5 @@ SELECT citadel.sample_causes(10, 10000, 40, 0, '{"cpu": 50, "IO": 5}', 0, 0, 0, 
 SELECT citadel.sample_causes(0, NULL, NULL, NULL, NULL, 0, 0, 0, NULL);
 SELECT citadel.sample_causes(1, 1500, NULL, NULL, '{"Lock": 2}', 0, 0, 0, NULL);
 
+SET client_min_messages = warning;
 DROP SCHEMA causes CASCADE;
