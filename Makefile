@@ -67,3 +67,23 @@ unit: build/unit/run
 	build/unit/run
 
 -include $(UNIT_OBJECTS:.o=.d)
+
+# A library of its own that probes the door from SQL (regression test `door`). Never part of `install`.
+DOOR_OBJECTS = $(filter-out src/pg/functions_pg.o, $(filter src/pg/%.o, $(OBJS)))
+TEST_MODULE = build/test/citadel_test$(DLSUFFIX)
+
+build/test/citadel_test.o: test/modules/citadel_test.cpp
+	@mkdir -p $(@D)
+	$(COMPILE.cc) $(CXXFLAGS_SL) -o $@ $<
+
+$(TEST_MODULE): build/test/citadel_test.o $(DOOR_OBJECTS) exports.map
+	$(CC) $(CFLAGS) $(filter %.o,$^) -o $@ $(LDFLAGS) $(LDFLAGS_SL) -shared $(SHLIB_LINK)
+
+.PHONY: test-modules install-test-modules
+test-modules: $(TEST_MODULE)
+
+install-test-modules: $(TEST_MODULE)
+	$(MKDIR_P) '$(DESTDIR)$(pkglibdir)'
+	$(INSTALL_SHLIB) $(TEST_MODULE) '$(DESTDIR)$(pkglibdir)/'
+
+-include build/test/citadel_test.d

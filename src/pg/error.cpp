@@ -26,7 +26,10 @@ MemoryContext error_context() {
     return errors_memory;
 }
 
-Error::Error(ErrorData* data) : data_(data, FreeErrorData) {}
+// FreeErrorData does not free all that CopyErrorData copies (15.20 copies file and function names), so the whole
+// context goes.
+Error::Error(ErrorData* data)
+    : data_(data, [](ErrorData* owned) { MemoryContextDelete(GetMemoryChunkContext(owned)); }) {}
 
 std::string Error::sqlstate() const {
     return unpack_sql_state(data_->sqlerrcode);

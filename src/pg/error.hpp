@@ -9,11 +9,11 @@
 
 namespace citadel::pg {
 
-// A server error on its way through C++ frames. Copies share the one ErrorData, which lives in a memory context of its
-// own until the last copy is gone.
+// A server error on its way through C++ frames. Copies share the one ErrorData; each error has a small memory context
+// of its own, deleted with the last copy.
 class Error : public std::exception {
   public:
-    // Takes ownership of an ErrorData that was allocated in error_context().
+    // Takes ownership of an ErrorData from take_error(), and of the memory context it lies in.
     explicit Error(ErrorData* data);
     const char* what() const noexcept override { return data_->message != nullptr ? data_->message : "unknown error"; }
     int sqlerrcode() const noexcept { return data_->sqlerrcode; }
@@ -31,7 +31,7 @@ class Error : public std::exception {
     std::shared_ptr<ErrorData> data_;
 };
 
-// Memory context that holds the ErrorData of live exceptions. Created by init_errors(), never reset.
+// Parent of the memory contexts of live errors. Created by init_errors(), never reset.
 MemoryContext error_context();
 
 // Creates the context; called from _PG_init, so that the error path itself never has to.

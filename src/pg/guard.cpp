@@ -6,10 +6,13 @@ namespace citadel::pg {
 
 ErrorData* take_error() noexcept {
     ErrorData* volatile copy = nullptr;
-    const MemoryContext before = MemoryContextSwitchTo(error_context());
+    const MemoryContext before = CurrentMemoryContext;
     // CopyErrorData can itself run out of memory; a second jump from here must not leave the guard.
     PG_TRY();
-    { copy = CopyErrorData(); }
+    {
+        MemoryContextSwitchTo(AllocSetContextCreate(error_context(), "citadel_opt error", ALLOCSET_SMALL_SIZES));
+        copy = CopyErrorData();
+    }
     PG_CATCH();
     { copy = nullptr; }
     PG_END_TRY();

@@ -11,7 +11,22 @@ extern "C" {
 
 namespace citadel::pg {
 
-RoleScope::RoleScope(Oid user, const std::string& path) {
+namespace {
+
+void set_constraints_immediate() {
+    guard([] {
+        ConstraintsSetStmt* all_immediate = makeNode(ConstraintsSetStmt);
+        all_immediate->constraints = NIL;
+        all_immediate->deferred = false;
+        AfterTriggerSetState(all_immediate);
+    });
+}
+
+} // namespace
+
+RoleScope::RoleScope(Oid user, const std::string& path, Work work) : work_(work) {
+    if (work_ == Work::writes)
+        set_constraints_immediate();
     GetUserIdAndSecContext(&user_before_, &context_before_);
     guc_level_ = pin_search_path(path.c_str());
     SetUserIdAndSecContext(user, context_before_ | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
@@ -24,12 +39,8 @@ void RoleScope::restore() {
 }
 
 void RoleScope::leave() {
-    guard([] {
-        ConstraintsSetStmt* all_immediate = makeNode(ConstraintsSetStmt);
-        all_immediate->constraints = NIL;
-        all_immediate->deferred = false;
-        AfterTriggerSetState(all_immediate);
-    });
+    if (work_ == Work::writes)
+        set_constraints_immediate();
     restore();
 }
 
