@@ -1,6 +1,7 @@
 // _PG_init: wiring, nothing else. Which room does what: docs/architecture.md.
 #include "pg/server.hpp"
 
+#include "jobs/jobs.hpp"
 #include "pg/boundary.hpp"
 #include "pg/error.hpp"
 #include "pg/preload.hpp"
@@ -21,6 +22,7 @@ extern "C" void _PG_init(void) {
         if (!preloading)
             return;
         citadel::pg::note_preloaded();
+        citadel::jobs::install();
         citadel::pg::install_shared_memory_hooks();
     });
 }

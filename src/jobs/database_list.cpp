@@ -4,7 +4,9 @@ namespace citadel::jobs {
 
 namespace {
 
-bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+bool is_blank(char c) {
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
 
 // Compares the quoted name that begins behind list[at] (a quote) with `database` and moves `at` behind its end.
 bool quoted_equals(std::string_view list, size_t& at, std::string_view database) {

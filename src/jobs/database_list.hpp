@@ -1,6 +1,5 @@
 // The setting citadel_opt.databases: which databases the launcher looks into.
-#ifndef CITADEL_JOBS_DATABASE_LIST_HPP
-#define CITADEL_JOBS_DATABASE_LIST_HPP
+#pragma once
 
 #include <string_view>
 
@@ -12,5 +11,3 @@ namespace citadel::jobs {
 bool database_allowed(std::string_view list, std::string_view database);
 
 } // namespace citadel::jobs
-
-#endif

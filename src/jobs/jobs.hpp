@@ -2,8 +2,7 @@
 //
 // jobs/ starts what is due and knows nothing of what it starts. Registration happens once, when the library is loaded;
 // the structs and the strings they point to live as long as the process.
-#ifndef CITADEL_JOBS_JOBS_HPP
-#define CITADEL_JOBS_JOBS_HPP
+#pragma once
 
 #include <cstddef>
 #include <cstdint>
@@ -16,8 +15,8 @@ namespace citadel::jobs {
 struct Tick {
     const char* name;
     void (*run)();
-    int (*period_ms)();           // read before each round, so that a changed setting takes effect by reload
-    bool (*urgent)() = nullptr;   // optional and cheap: true asks for a run before the period has passed
+    int (*period_ms)();         // read before each round, so that a changed setting takes effect by reload
+    bool (*urgent)() = nullptr; // optional and cheap: true asks for a run before the period has passed
 };
 
 // A job runs in a worker process of its own, inside a transaction that the worker starts and commits, as the bootstrap
@@ -28,7 +27,7 @@ struct JobDefinition {
     const char* default_schedule; // an interval, from start to start; citadel.job_setting.schedule goes before it
     bool destructive;             // not started in a restored or cloned database until citadel.adopt_database()
     void (*run)(int64_t run_id);
-    const char* (*schedule_setting)() = nullptr; // optional: an interval from a setting, goes before default_schedule
+    int (*schedule_s)() = nullptr; // optional: default schedule in seconds from a setting instead; 0: never by schedule
 };
 
 inline constexpr size_t max_ticks = 16;
@@ -56,5 +55,3 @@ void checkpoint();
 void install();
 
 } // namespace citadel::jobs
-
-#endif

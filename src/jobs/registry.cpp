@@ -45,10 +45,18 @@ void register_job(const JobDefinition& job) {
     jobs[jobs_used++] = job;
 }
 
-size_t tick_count() { return ticks_used; }
-const Tick& tick_at(size_t i) { return ticks.at(i); }
-size_t job_count() { return jobs_used; }
-const JobDefinition& job_at(size_t i) { return jobs.at(i); }
+size_t tick_count() {
+    return ticks_used;
+}
+const Tick& tick_at(size_t i) {
+    return ticks.at(i);
+}
+size_t job_count() {
+    return jobs_used;
+}
+const JobDefinition& job_at(size_t i) {
+    return jobs.at(i);
+}
 
 const JobDefinition* find_job(std::string_view name) {
     for (size_t i = 0; i < jobs_used; ++i)

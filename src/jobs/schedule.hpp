@@ -1,8 +1,7 @@
 // When a job runs next: plain arithmetic over plain figures, no server, no clock of its own.
 //
 // All times are microseconds since one fixed epoch (the server's TimestampTz), all durations microseconds.
-#ifndef CITADEL_JOBS_SCHEDULE_HPP
-#define CITADEL_JOBS_SCHEDULE_HPP
+#pragma once
 
 #include <cstdint>
 #include <optional>
@@ -18,9 +17,9 @@ inline constexpr int64_t microseconds_per_day = 24 * microseconds_per_hour;
 
 // What is asked of a job.
 struct Schedule {
-    int64_t interval = microseconds_per_hour;     // from start to start; below one second counts as one second
+    int64_t interval = microseconds_per_hour;      // from start to start; below one second counts as one second
     int64_t retry_delay = microseconds_per_minute; // wait after the first failure; doubles with each further one
-    int64_t settle = 5 * microseconds_per_minute; // wait before the very first run, never longer than the interval
+    int64_t settle = 5 * microseconds_per_minute;  // wait before the very first run, never longer than the interval
     uint64_t spread_key = 0; // spreads first runs and retries of many databases; same key, same spread
 };
 
@@ -56,5 +55,3 @@ int64_t interval_length(int32_t months, int32_t days, int64_t microseconds);
 uint64_t stable_hash(std::string_view text, uint64_t seed = 0);
 
 } // namespace citadel::jobs
-
-#endif

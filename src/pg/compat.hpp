@@ -4,6 +4,8 @@
 #include "pg/server.hpp"
 
 extern "C" {
+#include "catalog/pg_database_d.h"
+#include "catalog/pg_extension_d.h"
 #include "catalog/pg_namespace_d.h"
 #include "executor/executor.h"
 #include "nodes/parsenodes.h"
@@ -36,6 +38,17 @@ inline void check_plan_permissions(PlannedStmt* plan) {
     ExecCheckPermissions(plan->rtable, plan->permInfos, true);
 #else
     ExecCheckRTPerms(plan->rtable, true);
+#endif
+}
+
+// Whether a role owns an object of this catalogue (a database, an extension); superusers own all.
+inline bool owns_object(Oid catalogue, Oid object, Oid role) {
+#if PG_VERSION_NUM >= 160000
+    return object_ownercheck(catalogue, object, role);
+#else
+    if (catalogue == DatabaseRelationId)
+        return pg_database_ownercheck(object, role);
+    return catalogue == ExtensionRelationId && pg_extension_ownercheck(object, role);
 #endif
 }
 

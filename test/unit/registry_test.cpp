@@ -10,7 +10,9 @@ using namespace citadel::jobs;
 namespace {
 
 void tick_run() {}
-int tick_period() { return 1000; }
+int tick_period() {
+    return 1000;
+}
 void job_run(int64_t) {}
 
 class Registry : public ::testing::Test {

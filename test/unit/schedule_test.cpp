@@ -15,7 +15,9 @@ constexpr int64_t hour = microseconds_per_hour;
 constexpr int64_t day = microseconds_per_day;
 constexpr int64_t t0 = 845'000'000'000'000; // some day in 2026
 
-Schedule hourly() { return Schedule{.interval = hour, .retry_delay = minute, .settle = 5 * minute, .spread_key = 0}; }
+Schedule hourly() {
+    return Schedule{.interval = hour, .retry_delay = minute, .settle = 5 * minute, .spread_key = 0};
+}
 
 History succeeded(int64_t start, int64_t finish) {
     return History{.known_since = t0 - day, .last_start = start, .last_finish = finish, .failures_in_a_row = 0};
