@@ -1,4 +1,4 @@
-// Probes of the door (src/pg/) for the regression test `door`: SQL functions that make errors, exceptions, role
+// Probes of the door (src/pg/) for the tests (sql/door.sql, test/tap/020_errors.pl): SQL functions that make errors, exceptions, role
 // switches and allocations on purpose. Linked with the door's objects into a library of its own, never installed.
 #include "pg/server.hpp"
 
@@ -11,12 +11,15 @@
 #include "pg/text.hpp"
 #include "pg/tuplestore.hpp"
 
+#include <malloc.h>
+
 #include <new>
 #include <stdexcept>
 #include <string>
 #include <utility>
 
 extern "C" {
+#include "catalog/pg_authid_d.h"
 #include "tcop/tcopprot.h"
 #include "utils/acl.h"
 PG_MODULE_MAGIC;
@@ -44,6 +47,16 @@ std::string text_argument(FunctionCallInfo fcinfo, int i) {
 std::vector<pg::Arg> parts_of(const pg::Error& error) {
     return {pg::arg(error.sqlstate()), pg::arg(error.what()), pg::arg(error.detail()), pg::arg(error.hint()),
             pg::arg(std::int32_t{error.data().cursorpos > 0 ? error.data().cursorpos : error.data().internalpos})};
+}
+
+std::int64_t run_sql(const std::string& sql) {
+    const CountsItsDestruction witness;
+    pg::Spi spi;
+    return static_cast<std::int64_t>(spi.query(sql).size());
+}
+
+std::int64_t context_bytes() {
+    return static_cast<std::int64_t>(MemoryContextMemAllocated(TopMemoryContext, true));
 }
 
 } // namespace
@@ -81,6 +94,20 @@ CITADEL_FUNCTION(citadel_test_throw) {
         throw std::runtime_error("a standard exception");
     if (kind == "unknown")
         throw 42;
+    if (kind == "long_message")
+        throw std::runtime_error(std::string(100000, 'x'));
+    if (kind == "in_subtransaction")
+        pg::subtransaction([] { throw 7; });
+    // Across two boundaries and two guards: C++ -> server -> C++ -> server.
+    if (kind == "nested")
+        run_sql("SELECT door.throw('raise')");
+    // An error that was caught must not come back in place of the next one.
+    if (kind == "caught_then_thrown") {
+        (void)pg::try_subtransaction([] { run_sql("SELECT 1/0"); });
+        throw std::runtime_error("the second error");
+    }
+    if (kind == "nothing")
+        PG_RETURN_INT64(1);
     pg::raise(ERRCODE_INVALID_PARAMETER_VALUE, "a message with 100%s", "a detail", "a hint");
 }
 
@@ -134,4 +161,59 @@ CITADEL_FUNCTION(citadel_test_as_role) {
         result = pg::to_text(who);
     }
     PG_RETURN_TEXT_P(result);
+}
+
+// Runs SQL and lets its error pass through C++ frames that own objects.
+CITADEL_FUNCTION(citadel_test_pass_through) {
+    const CountsItsDestruction outer;
+    PG_RETURN_INT64(run_sql(text_argument(fcinfo, 0)));
+}
+
+// Bytes of all memory contexts of this session, and of its C++ heap.
+CITADEL_FUNCTION(citadel_test_memory) {
+    const struct mallinfo2 heap = mallinfo2();
+    return pg::composite(fcinfo, {pg::arg(context_bytes()), pg::arg(static_cast<std::int64_t>(heap.uordblks))});
+}
+
+// Runs SQL in a subtransaction, a memory scope and a role scope; says how it ended, and what was not restored after it.
+CITADEL_FUNCTION(citadel_test_state_restored) {
+    const std::string sql = text_argument(fcinfo, 0);
+    const MemoryContext memory = CurrentMemoryContext;
+    const ResourceOwner owner = CurrentResourceOwner;
+    const Oid user = GetUserId();
+    const int nest_level = GetCurrentTransactionNestLevel();
+    const std::string path = GetConfigOption("search_path", false, false);
+    const auto error = pg::try_subtransaction([&sql] {
+        const pg::MemoryScope scope("probe");
+        pg::RoleScope as(BOOTSTRAP_SUPERUSERID, "pg_catalog, pg_temp");
+        run_sql(sql);
+        as.leave();
+    });
+    std::string outcome = error ? error->sqlstate() : "OK";
+    if (CurrentMemoryContext != memory)
+        outcome += ": memory context";
+    if (CurrentResourceOwner != owner)
+        outcome += ": resource owner";
+    if (GetUserId() != user || InSecurityRestrictedOperation())
+        outcome += ": user";
+    if (GetCurrentTransactionNestLevel() != nest_level)
+        outcome += ": nesting";
+    if (path != GetConfigOption("search_path", false, false))
+        outcome += ": search_path";
+    PG_RETURN_TEXT_P(pg::to_text(outcome));
+}
+
+// The first column of the rows of this SQL, and its length.
+CITADEL_FUNCTION(citadel_test_set_rows) {
+    const CountsItsDestruction witness;
+    pg::ResultSet result(fcinfo);
+    pg::Rows rows;
+    {
+        pg::Spi spi;
+        rows = spi.query(text_argument(fcinfo, 0));
+    }
+    for (std::size_t i = 0; i < rows.size(); ++i)
+        result.row({rows.is_null(i, 0) ? pg::null() : pg::arg(rows.text(i, 0)),
+                    pg::arg(static_cast<std::int64_t>(rows.text(i, 0).size()))});
+    return 0;
 }
