@@ -1,5 +1,6 @@
-// Probes of the door (src/pg/) for the tests (sql/door.sql, test/tap/020_errors.pl): SQL functions that make errors, exceptions, role
-// switches and allocations on purpose. Linked with the door's objects into a library of its own, never installed.
+// Probes of the door (src/pg/) for the tests (sql/door.sql, test/tap/020_errors.pl): SQL functions that make errors,
+// exceptions, role switches and allocations on purpose. Linked with the door's objects into a library of its own, never
+// installed.
 #include "pg/server.hpp"
 
 #include "pg/boundary.hpp"
