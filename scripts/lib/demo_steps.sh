@@ -1,0 +1,257 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2154 # scripts/demo sets root, tasks, seconds, clients, users, probe_seconds, keep
+# The steps of scripts/demo. Each prints what it does while it does it.
+
+step_number=0
+database=citadel_ai
+progress_pid=
+
+step() {
+    step_number=$((step_number + 1))
+    printf '\n%2d. %s\n' "$step_number" "$1"
+}
+
+note() { printf '    %s\n' "$1"; }
+
+elapsed() { printf '%d min %02d s' $(($1 / 60)) $(($1 % 60)); }
+
+# run_with_progress LOG TEXT COMMAND...: runs a command and says how long it has been at it; on a terminal in one line
+# that is rewritten, elsewhere as a new line now and then. TEXT may be a command's output: it is evaluated each time.
+run_with_progress() {
+    local log=$1 text=$2 began=$SECONDS shown=0 status
+    shift 2
+    "$@" >"$log" 2>&1 &
+    progress_pid=$!
+    while kill -0 "$progress_pid" 2>/dev/null; do
+        if [ -t 1 ]; then
+            printf '\r\033[K    %s, %s' "$(eval "$text")" "$(elapsed $((SECONDS - began)))"
+        elif [ $((SECONDS - began - shown)) -ge 10 ]; then
+            shown=$((SECONDS - began))
+            note "$(eval "$text"), $(elapsed $shown)"
+        fi
+        sleep 1
+    done
+    wait "$progress_pid"
+    status=$?
+    progress_pid=
+    [ ! -t 1 ] || printf '\r\033[K'
+    if [ "$status" -ne 0 ]; then
+        tail -30 "$log" >&2
+        return "$status"
+    fi
+}
+
+sql() { server_psql demo -d "$database" --quiet "$@"; }
+
+# Aligned tables; values of several lines (causes, advice) stay readable. Wide ones are not folded by a pager.
+table() {
+    sql --pset=pager=off --pset=footer=off --pset=null=- --pset=linestyle=unicode --pset=border=1 "$@" | sed 's/^/    /'
+    return "${PIPESTATUS[0]}"
+}
+
+demo_cleanup() {
+    local status=$?
+    trap - EXIT
+    if [ -n "$progress_pid" ]; then
+        kill "$progress_pid" 2>/dev/null
+        wait "$progress_pid" 2>/dev/null
+    fi
+    if [ "$status" -ne 0 ] && [ -n "$keep" ] && [ -n "$WORK" ]; then
+        echo "Failed; kept for a look: $WORK" >&2
+    fi
+    (exit "$status")
+    work_cleanup
+}
+
+build_and_stage() {
+    local source=$root
+    # A clone that we may not write to is built elsewhere.
+    if ! [ -w "$root" ] || ! [ -w "$root/src/pg" ]; then
+        source=$WORK/source
+        mkdir -p "$source" && tar -C "$root" --exclude=./.git --exclude=./build -cf - . |
+            tar -C "$source" --no-same-owner -xf - && chmod -R u+rwX "$source" || return 1
+    fi
+    run_with_progress "$WORK/build.log" 'echo "compiling $(find "'"$source"'/src" -name "*.o" | wc -l) of $(find "'"$source"'/src" -name "*.cpp" | wc -l) files"' \
+        make -s -C "$source" -j"$(nproc 2>/dev/null || echo 2)" PG_CONFIG="$PG_CONFIG" || return 1
+    run_with_progress "$WORK/stage.log" 'echo "installing into a private copy of PostgreSQL"' stage "$source" || return 1
+    # stage ran in a subshell: its variables are set here.
+    STAGE_BIN=$WORK/stage$("$PG_CONFIG" --bindir)
+    export STAGE_BIN
+    cp -r "$root/bench/tasks" "$WORK/workload" && chmod -R a+rX "$WORK/workload"
+    note "built and installed"
+}
+
+start_server() {
+    local memory_mb buffers_mb
+    memory_mb=$(($(sed -n 's/^MemAvailable: *\([0-9]*\) kB/\1/p' /proc/meminfo 2>/dev/null || echo 2097152) / 1024))
+    buffers_mb=$((memory_mb / 4 > 1024 ? 1024 : memory_mb / 4))
+    server_init demo \
+        "shared_preload_libraries = 'pg_stat_statements, citadel_opt'" \
+        "shared_buffers = ${buffers_mb}MB" \
+        "max_wal_size = 8GB" \
+        "checkpoint_timeout = 15min" \
+        "work_mem = 16MB" \
+        "maintenance_work_mem = 256MB" \
+        "random_page_cost = 1.1" \
+        "track_io_timing = on" \
+        "max_worker_processes = 16" \
+        "pg_stat_statements.track = all" \
+        "citadel_opt.slow_query_threshold = 20" \
+        "citadel_opt.sample_interval = 2" && server_start demo || return 1
+    note "shared_buffers ${buffers_mb} MB; statements of 20 ms and more are captured (default: 1 s)"
+}
+
+create_database() {
+    server_psql demo -d postgres -q -c "CREATE DATABASE $database" || return 1
+    sql -c "SET client_min_messages = warning" \
+        -c "CREATE SCHEMA partman" -c "CREATE EXTENSION pg_partman SCHEMA partman" \
+        -c "CREATE EXTENSION citadel_opt CASCADE" -c "CREATE EXTENSION citadel_tasks" \
+        -c "CREATE ROLE tasks_app LOGIN" -c "CREATE ROLE tasks_probe LOGIN" \
+        -c "ALTER ROLE tasks_probe SET citadel_opt.slow_query_threshold = -1" \
+        -c "ALTER ROLE tasks_probe SET pg_stat_statements.track = none" \
+        -o /dev/null -c "SELECT citadel_tasks.grant_access('tasks_app'), citadel_tasks.grant_access('tasks_probe')" || return 1
+    note "the application connects as tasks_app, which owns nothing; measurements as tasks_probe, which is not watched"
+}
+
+data_size() {
+    sql -d postgres -At -c "SELECT 'written so far: ' || pg_size_pretty(pg_database_size('$database'))" 2>/dev/null || echo "writing"
+}
+
+generate_data() {
+    sql -o /dev/null -c "SELECT citadel_tasks.setup_partitions(18, 12)" || return 1
+    run_with_progress "$WORK/generate.log" data_size \
+        sql -At -F ' ' -c "SELECT * FROM citadel_tasks.generate_tasks($tasks, 1)" || return 1
+    read -r made_tasks made_history made_comments made_dependencies <"$WORK/generate.log"
+    run_with_progress "$WORK/analyze.log" 'echo "vacuum and analyze"' sql -c "VACUUM (ANALYZE)" || return 1
+    note "$made_tasks tasks, $made_history rows of history, $made_comments comments, $made_dependencies dependencies"
+    note "secondary indexes: none"
+}
+
+# The statements and their weights: bench/tasks/workload.tsv.
+workload() { grep -v '^#' "$WORK/workload/workload.tsv"; }
+
+bench() {
+    as_server env "PGHOST=$WORK/sockets" "PGPORT=$(server_port demo)" "$STAGE_BIN/pgbench" --no-vacuum \
+        --define=tasks="$tasks" --define=users="$users" --random-seed=1 "$@" "$database"
+}
+
+run_workload() {
+    local name weight files=()
+    while IFS=$'\t' read -r name weight _; do
+        files+=("--file=$WORK/workload/$name.sql@$weight")
+    done < <(workload)
+    # shellcheck disable=SC2016 # evaluated by run_with_progress
+    run_with_progress "$WORK/workload.log" 'sed -n "s/^progress: \([^,]*\), \(.*\), lat \(.*\) ms stddev.*/\2, \3 ms each/p" "$WORK/workload.log" | tail -1' \
+        bench --username=tasks_app --client="$clients" --jobs="$clients" --time="$seconds" --protocol=prepared \
+        --progress=2 "${files[@]}" || return 1
+    note "$(sed -n 's/^number of transactions actually processed: \([0-9]*\).*/\1/p' "$WORK/workload.log") transactions of ${#files[@]} kinds, $(
+        sed -n 's/^latency average = //p' "$WORK/workload.log") on average; $(
+        sed -n 's/^number of failed transactions: \([0-9]*\).*/\1/p' "$WORK/workload.log") failed"
+}
+
+# measure NAME: mean time of each statement, alone on the server, with the same random values each time.
+measure() {
+    local result=$WORK/$1.tsv name weight kind what
+    : >"$result"
+    while IFS=$'\t' read -r name weight kind what; do
+        run_with_progress "$WORK/measure.log" "echo '$name: $what'" bench --username=tasks_probe --client=1 \
+            --time="$probe_seconds" --protocol=prepared --file="$WORK/workload/$name.sql" </dev/null || return 1
+        printf '%s\t%s\t%s\t%s\t%s\n' "$name" "$weight" "$kind" "$what" \
+            "$(sed -n 's/^latency average = \([0-9.]*\) ms/\1/p' "$WORK/measure.log")" >>"$result"
+        [ -t 1 ] || printf '.'
+    done < <(workload)
+    [ -t 1 ] || printf '\n'
+    note "$(wc -l <"$result") statements, $probe_seconds s each"
+}
+
+# The snapshot of pg_stat_statements comes every minute; the samples have been drained long since.
+show_slow_queries() {
+    local waited=0
+    until [ "$(sql -At -c "SELECT count(*) FROM citadel.analyze_slow_queries('1 hour') WHERE calls > 0")" -gt 0 ]; do
+        waited=$((waited + 1))
+        [ "$waited" -le 90 ] || { echo "No slow query was captured." >&2; return 1; }
+        sleep 1
+    done
+    # shellcheck disable=SC2016
+    table -c "
+        SELECT regexp_replace(left(regexp_replace(query, '\s+', ' ', 'g'), 240), '(.{1,60})(\s|\$)', E'\\\\1\n', 'g') AS query,
+               calls, round(mean_ms::numeric, 1) AS mean_ms, round(max_ms::numeric, 1) AS max_ms,
+               round(100 * load_share::numeric, 1) AS \"load_%\",
+               array_to_string(ARRAY(SELECT regexp_replace(c, '(.{1,72})(\s|\$)', E'\\\\1\n', 'g') FROM unnest(causes) AS c), '') AS causes
+        FROM citadel.analyze_slow_queries('1 hour', max_rows => 12)"
+}
+
+show_recommendations() {
+    local run
+    run=$(sql -At -c "SELECT citadel.run_job('advise')") || return 1
+    run_with_progress "$WORK/advise.log" 'echo "the advisor looks at the captured workload"' \
+        sql -c "CALL citadel.wait_for_job($run, '4 minutes')" || return 1
+    table -c "
+        SELECT id, regexp_replace(definition, ';\s*', E';\n', 'g') AS definition, pg_size_pretty(size_bytes) AS size,
+               round(cost_before) AS cost_before, round(cost_after) AS cost_after,
+               round(100 * improvement::numeric, 1) AS \"gain_%\", queries_helped AS queries
+        FROM citadel.index_recommendation WHERE status = 'open' ORDER BY id" || return 1
+    table -c "SELECT * FROM citadel.advisor_run ORDER BY 1 DESC LIMIT 1" -x
+}
+
+build_indexes() {
+    local file=$WORK/indexes.sql
+    sql -At -c "SELECT rtrim(definition, E'; \n') || ';' FROM citadel.index_recommendation WHERE status = 'open' ORDER BY id" >"$file" || return 1
+    chmod a+r "$file"
+    [ -s "$file" ] || { echo "The advisor recommended nothing." >&2; return 1; }
+    run_with_progress "$WORK/indexes.log" 'echo "building $(grep -c "CREATE INDEX" "$WORK/indexes.sql") indexes"' sql -f "$file" || return 1
+    run_with_progress "$WORK/analyze.log" 'echo "vacuum and analyze"' sql -c "VACUUM (ANALYZE)" || return 1
+    note "$(grep -c 'CREATE INDEX' "$file") statements, $(sql -At -c "
+        SELECT count(*) || ' indexes and index partitions of ' || pg_size_pretty(sum(pg_relation_size(i.indexrelid)))
+        FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
+        WHERE c.relnamespace = 'citadel_tasks'::regnamespace AND NOT i.indisunique")"
+}
+
+show_comparison() {
+    chmod a+r "$WORK/before.tsv" "$WORK/after.tsv"
+    cat >"$WORK/compare.sql" <<END
+CREATE TEMP TABLE before_times (name text, weight int, kind text, what text, ms numeric);
+CREATE TEMP TABLE after_times (name text, weight int, kind text, what text, ms numeric);
+\\copy before_times FROM '$WORK/before.tsv'
+\\copy after_times FROM '$WORK/after.tsv'
+SELECT kind, name AS statement, what AS "what it reads or does", weight, round(b.ms, 2) AS before_ms, round(a.ms, 2) AS after_ms,
+       round(b.ms / a.ms, 1) AS faster
+FROM before_times b JOIN after_times a USING (kind, name, what, weight)
+ORDER BY array_position(ARRAY['point', 'list', 'report', 'search', 'write'], kind), b.ms / a.ms DESC;
+SELECT t.total, round(t.before_ms, 1) AS before_ms, round(t.after_ms, 1) AS after_ms, round(t.before_ms / t.after_ms, 1) AS faster
+FROM (SELECT 'each statement once' AS total, sum(b.ms) AS before_ms, sum(a.ms) AS after_ms
+      FROM before_times b JOIN after_times a USING (name)
+      UNION ALL
+      SELECT 'one transaction of the mix (weighted mean)', sum(b.ms * b.weight) / sum(b.weight), sum(a.ms * b.weight) / sum(b.weight)
+      FROM before_times b JOIN after_times a USING (name)) AS t;
+SELECT count(*) AS "point and list statements", count(*) FILTER (WHERE a.ms < 50) AS "under 50 ms", round(max(a.ms), 1) AS slowest_ms
+FROM after_times a WHERE kind IN ('point', 'list');
+END
+    chmod a+r "$WORK/compare.sql"
+    table -f "$WORK/compare.sql"
+}
+
+show_tables() {
+    table -c "
+        SELECT replace(relation::text, 'citadel_tasks.', '') AS relation, partitions, row_estimate, pg_size_pretty(table_bytes) AS table,
+               pg_size_pretty(index_bytes) AS indexes, pg_size_pretty(bloat_bytes) AS bloat, round(dead_ratio::numeric, 3) AS dead,
+               seq_scans, index_scans, round(cache_hit_ratio::numeric, 3) AS cached, round(hot_update_ratio::numeric, 2) AS hot,
+               array_to_string(ARRAY(SELECT regexp_replace(a, '(.{1,60})(\s|\$)', E'\\\\1\n', 'g') FROM unnest(advice) AS a), '') AS advice
+        FROM citadel.get_table_statistics()
+        WHERE relation::text LIKE 'citadel\_tasks.%' AND relation::text NOT LIKE '%\_template'
+        ORDER BY total_bytes DESC"
+}
+
+show_health() { table -At -c "SELECT jsonb_pretty(citadel.health())"; }
+
+finish() {
+    [ -n "$keep" ] || return 0
+    KEEP_WORK=yes
+    cat <<END
+
+The server goes on running. To connect:
+    $STAGE_BIN/psql -h $WORK/sockets -p $(server_port demo) -U postgres $database
+To stop it and remove everything:
+    $( [ "$(id -u)" -ne 0 ] || echo "runuser -u $SERVER_USER -- " )$STAGE_BIN/pg_ctl stop -D $(server_folder demo) && rm -rf $WORK
+END
+}
