@@ -166,11 +166,12 @@ measure() {
 
 # The snapshot of pg_stat_statements comes every minute; the samples have been drained long since.
 show_slow_queries() {
-    local waited=0
-    until [ "$(sql -At -c "SELECT count(*) FROM citadel.analyze_slow_queries('1 hour') WHERE calls > 0")" -gt 0 ]; do
+    local waited=0 captured=0
+    while [ "$captured" -eq 0 ]; do
+        captured=$(sql -At -c "SELECT count(*) FROM citadel.analyze_slow_queries('1 hour') WHERE calls > 0") || return 1
         waited=$((waited + 1))
         [ "$waited" -le 90 ] || { echo "No slow query was captured." >&2; return 1; }
-        sleep 1
+        [ "$captured" -gt 0 ] || sleep 1
     done
     # shellcheck disable=SC2016
     table -c "
