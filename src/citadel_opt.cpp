@@ -1,6 +1,7 @@
 // _PG_init: wiring, nothing else. Which room does what: docs/architecture.md.
 #include "pg/server.hpp"
 
+#include "capture/capture.hpp"
 #include "jobs/jobs.hpp"
 #include "pg/boundary.hpp"
 #include "pg/error.hpp"
@@ -22,6 +23,7 @@ extern "C" void _PG_init(void) {
         if (!preloading)
             return;
         citadel::pg::note_preloaded();
+        citadel::capture::install();
         citadel::jobs::install();
         citadel::pg::install_shared_memory_hooks();
     });

@@ -63,6 +63,7 @@ struct Entry { // a remembered statement or plan; plain data under its bucket's 
     std::int64_t last_used, taken_at;
     std::int64_t armed_at;             // plan: when a run was last told to count rows
     std::uint64_t parameter_sets_seen; // statement
+    std::uint32_t literals;            // statement: how many its text has placeholders for; no_index: not all fit
     Chain text;                        // statement or plan
     Chain search_path;                 // statement
     Chain parameters[parameter_slots];

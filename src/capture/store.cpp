@@ -156,13 +156,14 @@ Store::Known Store::statement_known(const StatementKey& key, std::int64_t now) {
 }
 
 Store::Stored Store::store_statement(const StatementKey& key, std::string_view text, std::string_view search_path,
-                                     bool truncated, std::int64_t now) {
+                                     bool truncated, std::uint32_t literals, std::int64_t now) {
     Entry fresh{};
     fresh.kind = Entry::Kind::statement;
     fresh.database = key.database;
     fresh.user = key.user;
     fresh.query_id = key.query_id;
     fresh.truncated = truncated;
+    fresh.literals = literals;
     fresh.last_used = now;
     if (!write(text, fresh.text) || !write(search_path.substr(0, longest_search_path), fresh.search_path)) {
         release(fresh);
@@ -245,11 +246,11 @@ Store::Stored Store::store_plan(const StatementKey& key, std::uint64_t plan_id, 
     return result;
 }
 
-std::uint64_t Store::count_parameter_set(const StatementKey& key) {
+Store::Offered Store::count_parameter_set(const StatementKey& key) {
     Bucket& bucket = buffer_.bucket(bucket_of(key, 0));
     Locked locked(bucket, writer_tries);
     Entry* entry = locked ? find(bucket, Entry::Kind::statement, key, 0) : nullptr;
-    return entry != nullptr ? ++entry->parameter_sets_seen : 0;
+    return entry != nullptr ? Offered{++entry->parameter_sets_seen, entry->literals} : Offered{0, 0};
 }
 
 Store::Stored Store::store_parameters(const StatementKey& key, int slot, std::string_view packed) {

@@ -30,7 +30,7 @@ class Store {
     // Is its text here? Marks it as used now.
     Known statement_known(const StatementKey& key, std::int64_t now);
     Stored store_statement(const StatementKey& key, std::string_view text, std::string_view search_path, bool truncated,
-                           std::int64_t now);
+                           std::uint32_t literals, std::int64_t now);
 
     struct PlanState {
         Known known;
@@ -42,9 +42,13 @@ class Store {
     Stored store_plan(const StatementKey& key, std::uint64_t plan_id, std::string_view json, bool has_row_counts,
                       std::int64_t now);
 
-    // Counts one more run that could give a parameter set; how many there were with it, 0 when the statement is
-    // unknown.
-    std::uint64_t count_parameter_set(const StatementKey& key);
+    // Counts one more run that could give a parameter set. seen: how many there were with it, 0 when the statement is
+    // unknown; literals: how many a set must have to fit the text.
+    struct Offered {
+        std::uint64_t seen;
+        std::uint32_t literals;
+    };
+    Offered count_parameter_set(const StatementKey& key);
     Stored store_parameters(const StatementKey& key, int slot, std::string_view packed);
 
     // --- readers; `room` is the caller's memory for one text at a time

@@ -7,6 +7,12 @@ extern "C" {
 #include "catalog/pg_database_d.h"
 #include "catalog/pg_extension_d.h"
 #include "catalog/pg_namespace_d.h"
+#include "commands/explain.h"
+#if PG_VERSION_NUM >= 180000
+#include "commands/explain_format.h"
+#include "commands/explain_state.h"
+#endif
+#include "executor/instrument.h"
 #include "executor/executor.h"
 #include "nodes/parsenodes.h"
 #include "nodes/plannodes.h"
@@ -16,6 +22,12 @@ extern "C" {
 #include "tcop/pquery.h"
 #include "tcop/tcopprot.h"
 #include "utils/acl.h"
+#if PG_VERSION_NUM >= 160000
+#include "nodes/queryjumble.h"
+#include "varatt.h"
+#else
+#include "utils/queryjumble.h"
+#endif
 }
 
 #if PG_VERSION_NUM < 150000
@@ -93,6 +105,38 @@ inline void portal_run_all(Portal portal, DestReceiver* receiver, QueryCompletio
 #else
     (void)PortalRun(portal, FETCH_ALL, true, true, receiver, receiver, completion);
 #endif
+}
+
+// The ExecutorRun hook with the same parameters in all versions: execute_once went away in 18.
+using ExecutorRunFunction = void (*)(QueryDesc*, ScanDirection, uint64, bool);
+#if PG_VERSION_NUM >= 180000
+template <ExecutorRunFunction Run>
+void executor_run_hook(QueryDesc* query, ScanDirection direction, uint64 count) {
+    Run(query, direction, count, false);
+}
+#else
+template <ExecutorRunFunction Run>
+void executor_run_hook(QueryDesc* query, ScanDirection direction, uint64 count, bool execute_once) {
+    Run(query, direction, count, execute_once);
+}
+#endif
+
+// Time spent in reads and writes of blocks, with track_io_timing.
+inline double io_milliseconds(const BufferUsage& usage) {
+    instr_time sum;
+    INSTR_TIME_SET_ZERO(sum);
+#if PG_VERSION_NUM >= 170000
+    INSTR_TIME_ADD(sum, usage.shared_blk_read_time);
+    INSTR_TIME_ADD(sum, usage.shared_blk_write_time);
+    INSTR_TIME_ADD(sum, usage.local_blk_read_time);
+    INSTR_TIME_ADD(sum, usage.local_blk_write_time);
+#else
+    INSTR_TIME_ADD(sum, usage.blk_read_time);
+    INSTR_TIME_ADD(sum, usage.blk_write_time);
+#endif
+    INSTR_TIME_ADD(sum, usage.temp_blk_read_time);
+    INSTR_TIME_ADD(sum, usage.temp_blk_write_time);
+    return INSTR_TIME_GET_MILLISEC(sum);
 }
 
 } // namespace citadel::pg

@@ -175,7 +175,7 @@ TEST_F(BufferTest, TextsAreTakenOnceAndAgainByANewReader) {
     Store store(*buffer_);
     const std::string text(3000, 'x');
     EXPECT_EQ(store.statement_known(key, 1), Store::Known::no);
-    EXPECT_EQ(store.store_statement(key, text, "app, public", false, 1), Store::Stored::yes);
+    EXPECT_EQ(store.store_statement(key, text, "app, public", false, 0, 1), Store::Stored::yes);
     EXPECT_EQ(store.statement_known(key, 2), Store::Known::yes);
     std::vector<char> room(Store::longest_text * 2);
     auto take = [&](std::int64_t now) {
@@ -220,9 +220,9 @@ TEST_F(BufferTest, PlansGainRowCountsAndAreArmedNowAndThen) {
 
 TEST_F(BufferTest, ParameterSetsRoundTrip) {
     Store store(*buffer_);
-    EXPECT_EQ(store.count_parameter_set(key), 0u);
-    store.store_statement(key, "SELECT $1", "", false, 1);
-    EXPECT_EQ(store.count_parameter_set(key), 1u);
+    EXPECT_EQ(store.count_parameter_set(key).seen, 0u);
+    store.store_statement(key, "SELECT $1", "", false, 1, 1);
+    EXPECT_EQ(store.count_parameter_set(key).seen, 1u);
     char packed[1000];
     ParameterWriter writer(packed, sizeof packed);
     writer.literal("'a'");
@@ -272,7 +272,7 @@ TEST_F(BufferTest, FullStoreKeepsWhatTheReaderHasNotTaken) {
     std::uint64_t stored = 0;
     for (std::uint64_t q = 0; q < 1000; ++q)
         stored +=
-            store.store_statement({5, 10, q}, text, "", false, static_cast<std::int64_t>(q)) == Store::Stored::yes;
+            store.store_statement({5, 10, q}, text, "", false, 0, static_cast<std::int64_t>(q)) == Store::Stored::yes;
     EXPECT_LT(stored, 1000u);
     EXPECT_EQ(store.count(Entry::Kind::statement), stored);
     EXPECT_EQ(buffer_->counted(count_evicted), 0u);
@@ -283,7 +283,7 @@ TEST_F(BufferTest, FullStoreKeepsWhatTheReaderHasNotTaken) {
     EXPECT_EQ(taken, stored);
     std::uint64_t again = 0;
     for (std::uint64_t q = 2000; q < 2050; ++q)
-        again += store.store_statement({5, 10, q}, text, "", false, static_cast<std::int64_t>(q)) == Store::Stored::yes;
+        again += store.store_statement({5, 10, q}, text, "", false, 0, static_cast<std::int64_t>(q)) == Store::Stored::yes;
     EXPECT_GE(again, 45u); // taken ones made room
     EXPECT_GT(buffer_->counted(count_evicted), 0u);
 }
@@ -308,7 +308,7 @@ TEST_F(BufferTest, StoreUnderConcurrencyLeaksNoBlocks) {
                 const std::uint64_t q = (i * 31 + static_cast<std::uint64_t>(w)) % 400;
                 const StatementKey k{5, 10, q};
                 if (store.statement_known(k, static_cast<std::int64_t>(i)) == Store::Known::no)
-                    store.store_statement(k, std::string(100 + q * 7, static_cast<char>('a' + q % 26)), "p", false,
+                    store.store_statement(k, std::string(100 + q * 7, static_cast<char>('a' + q % 26)), "p", false, 0,
                                           static_cast<std::int64_t>(i));
                 store.store_parameters(k, static_cast<int>(i % parameter_slots), "0123456789");
             }

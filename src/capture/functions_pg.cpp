@@ -1,0 +1,161 @@
+// The SQL functions of capture.sql.
+#include "pg/server.hpp"
+
+#include "capture/capture.hpp"
+#include "capture/functions_pg.hpp"
+#include "capture/shared_pg.hpp"
+#include "pg/boundary.hpp"
+#include "pg/clock.hpp"
+#include "pg/preload.hpp"
+#include "pg/text.hpp"
+#include "pg/tuplestore.hpp"
+
+#include <memory>
+
+namespace capture = citadel::capture;
+namespace pg = citadel::pg;
+
+namespace {
+
+std::int64_t signed_id(std::uint64_t id) {
+    return static_cast<std::int64_t>(id);
+}
+
+const char* outcome_name(capture::Outcome outcome) {
+    switch (outcome) {
+    case capture::Outcome::ok:
+        return "ok";
+    case capture::Outcome::error:
+        return "error";
+    case capture::Outcome::cancelled:
+        return "cancelled";
+    case capture::Outcome::timeout:
+        return "timeout";
+    }
+    return "ok";
+}
+
+std::string unpacked_sqlstate(int packed) {
+    std::string state;
+    for (int i = 0; i < 5; ++i, packed >>= 6)
+        state += PGUNSIXBIT(packed);
+    return state;
+}
+
+// What was sampled of the waits, as JSON; only classes that were seen.
+std::string waits_json(const capture::Sample& sample) {
+    std::string json = "{";
+    for (int i = 0; i < capture::wait_class_count; ++i)
+        if (sample.waits[i] > 0) {
+            json += json.size() > 1 ? ", \"" : "\"";
+            json += capture::wait_class_names[i];
+            json += "\": " + std::to_string(sample.waits[i]);
+        }
+    return json + "}";
+}
+
+pg::Arg parameters_arg(const std::vector<capture::ParameterSet>& sets) {
+    if (sets.empty())
+        return pg::null(TEXTARRAYOID);
+    std::vector<std::string> lines;
+    for (const capture::ParameterSet& set : sets) {
+        std::string line;
+        for (const std::string& literal : set.literals)
+            line += (line.empty() ? "" : ", ") + literal;
+        for (const auto& bind : set.binds)
+            line += (line.empty() ? "" : ", ") + (bind ? pg::quote_literal(*bind) : std::string("NULL"));
+        lines.push_back(line);
+    }
+    return pg::arg_as(TEXTARRAYOID, pg::text_array_literal(lines));
+}
+
+} // namespace
+
+CITADEL_FUNCTION(citadel_capture_counters) {
+    const capture::Counters c = capture::counters();
+    auto number = [](std::uint64_t value) { return pg::arg(static_cast<std::int64_t>(value)); };
+    return pg::composite(fcinfo, {number(c.captured), number(c.dropped_full), number(c.dropped_memory),
+                                  number(c.dropped_busy), number(c.discarded), number(c.plans_captured),
+                                  number(c.plans_failed), number(c.texts_truncated), number(c.evicted),
+                                  number(c.repeated), number(c.row_counts), number(c.hook_errors), number(c.statements),
+                                  number(c.plans), number(c.buffer_used), number(c.buffer_size)});
+}
+
+// What shared memory remembers of this database's statements. Literals for superusers and the statement's own user.
+CITADEL_FUNCTION(citadel_captured_statements) {
+    pg::require_preload("citadel.captured_statements()");
+    pg::ResultSet rows(fcinfo);
+    capture::Store store(*capture::shared_buffer());
+    constexpr std::size_t room_size = capture::Store::longest_text + capture::Store::longest_search_path;
+    const std::unique_ptr<char[]> room(new char[room_size]);
+    const bool all_literals = superuser();
+    const Oid me = GetUserId();
+    store.visit(MyDatabaseId, room.get(), room_size,
+                [&](const capture::Entry& entry, std::string_view text, std::string_view path) {
+                    const bool statement = entry.kind == capture::Entry::Kind::statement;
+                    const bool literals = statement && (all_literals || entry.user == me);
+                    rows.row({pg::arg(signed_id(entry.query_id)),
+                              statement ? pg::null(INT8OID) : pg::arg(signed_id(entry.plan_id)),
+                              pg::arg_oid(entry.user), statement ? pg::arg(std::string(text)) : pg::null(TEXTOID),
+                              statement ? pg::arg(std::string(path)) : pg::null(TEXTOID), pg::arg(entry.truncated),
+                              statement || text.empty() ? pg::null(JSONBOID) : pg::arg_as(JSONBOID, std::string(text)),
+                              pg::arg(entry.has_row_counts), pg::arg_timestamptz(entry.last_used),
+                              literals ? parameters_arg(capture::parameter_sets(entry.query_id, entry.user))
+                                       : pg::null(TEXTARRAYOID)});
+                });
+    return 0;
+}
+
+// For tests and debugging: this session becomes the reader of its database's samples, until it ends or lets go.
+CITADEL_FUNCTION(citadel_debug_hold_capture) {
+    pg::require_preload("citadel.debug_hold_capture()");
+    PG_RETURN_BOOL(capture::detail::become_reader(true));
+}
+
+CITADEL_FUNCTION(citadel_debug_release_capture) {
+    pg::require_preload("citadel.debug_release_capture()");
+    capture::detail::stop_reading();
+    PG_RETURN_VOID();
+}
+
+CITADEL_FUNCTION(citadel_debug_drain_capture) {
+    pg::require_preload("citadel.debug_drain_capture()");
+    pg::ResultSet rows(fcinfo);
+    std::vector<capture::Sample> samples;
+    capture::drain(samples);
+    for (const capture::Sample& s : samples)
+        rows.row(
+            {pg::arg(s.kind == capture::Sample::Kind::slow_statement ? "slow_statement" : "repeated_in_transaction"),
+             pg::arg(outcome_name(s.outcome)),
+             s.sqlstate == 0 ? pg::null(TEXTOID) : pg::arg(unpacked_sqlstate(s.sqlstate)),
+             pg::arg(s.nested),
+             pg::arg(s.has_row_counts_armed),
+             pg::arg(signed_id(s.query_id)),
+             pg::arg(signed_id(s.plan_id)),
+             pg::arg_oid(s.user),
+             pg::arg_timestamptz(s.started_at),
+             pg::arg_timestamptz(s.ended_at),
+             pg::arg(s.duration_ms),
+             pg::arg(s.rows),
+             pg::arg(s.shared_hit),
+             pg::arg(s.shared_read),
+             pg::arg(s.shared_dirtied),
+             pg::arg(s.shared_written),
+             pg::arg(s.temp_read),
+             pg::arg(s.temp_written),
+             pg::arg(static_cast<std::int64_t>(s.wal_bytes)),
+             pg::arg(s.io_ms),
+             pg::arg(s.jit_ms),
+             pg::arg_as(JSONBOID, waits_json(s)),
+             pg::arg(static_cast<std::int32_t>(s.repeats))});
+    return 0;
+}
+
+// The launcher's part in one call, for tests that run without it.
+CITADEL_FUNCTION(citadel_debug_sample_waits) {
+    pg::require_preload("citadel.debug_sample_waits()");
+    const bool wanted = capture::wait_sampling_wanted();
+    if (wanted)
+        capture::sample_waits();
+    PG_RETURN_BOOL(wanted);
+}
