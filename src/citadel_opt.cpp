@@ -1,6 +1,7 @@
 // _PG_init: wiring, nothing else. Which room does what: docs/architecture.md.
 #include "pg/server.hpp"
 
+#include "advisor/what_if_pg.hpp"
 #include "capture/capture.hpp"
 #include "jobs/jobs.hpp"
 #include "pg/boundary.hpp"
@@ -20,6 +21,7 @@ extern "C" void _PG_init(void) {
     citadel::pg::boundary([] {
         const bool preloading = process_shared_preload_libraries_in_progress;
         citadel::settings::define(preloading);
+        citadel::advisor::install_what_if();
         if (!preloading)
             return;
         citadel::pg::note_preloaded();
