@@ -28,7 +28,7 @@ stage_tests() {
 
 suite_unit() {
     local log=$WORK/unit.log status passed failed
-    $make -s WERROR=1 unit 2>&1 | tee "$log" | grep -v '^\[ RUN\|^\[       OK\|^\[---' || true
+    $make -s WERROR=1 unit 2>&1 | tee "$log" | grep -v '^\[ RUN\|^\[       OK\|^\[---\|^$' || true
     status=${PIPESTATUS[0]}
     passed=$(sed -n 's/^\[  PASSED  \] \([0-9]*\) test.*/\1/p' "$log" | tail -1)
     failed=$(sed -n 's/^\[  FAILED  \] \([0-9]*\) test.*/\1/p' "$log" | tail -1)
