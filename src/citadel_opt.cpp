@@ -3,7 +3,9 @@
 
 #include "advisor/what_if_pg.hpp"
 #include "capture/capture.hpp"
+#include "history/history.hpp"
 #include "jobs/jobs.hpp"
+#include "maintenance/maintenance.hpp"
 #include "pg/boundary.hpp"
 #include "pg/error.hpp"
 #include "pg/preload.hpp"
@@ -27,6 +29,8 @@ extern "C" void _PG_init(void) {
         citadel::pg::note_preloaded();
         citadel::capture::install();
         citadel::jobs::install();
+        citadel::history::install();
+        citadel::maintenance::install();
         citadel::pg::install_shared_memory_hooks();
     });
 }

@@ -93,6 +93,9 @@ void connect(Oid database, const char* application_name) {
         set_option("DateStyle", "ISO, YMD");
         set_option("IntervalStyle", "postgres");
         set_option("extra_float_digits", "1");
+        // What we run ourselves is not the database's workload.
+        if (GetConfigOption("pg_stat_statements.track", true, false) != nullptr)
+            set_option("pg_stat_statements.track", "none");
         set_option("application_name", application_name);
         pgstat_report_appname(application_name);
     });
