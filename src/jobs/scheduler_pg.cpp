@@ -1,7 +1,6 @@
 // The scheduler: one a database. Runs the ticks that other rooms registered, and starts jobs that are due.
 #include "pg/server.hpp"
 
-#include "capture/capture.hpp"
 #include "jobs/jobs.hpp"
 #include "jobs/run_log.hpp"
 #include "jobs/schedule.hpp"
@@ -213,7 +212,6 @@ bool Scheduler::cycle() {
         return true;
     }
     shared::set_state(shared::State::working);
-    capture::become_consumer();
     run_ticks();
     if (shared::take_jobs_changed() || ended || pg::now() >= next_jobs_look_) {
         if (extension_gone())
