@@ -1,8 +1,11 @@
 // _PG_init: wiring, nothing else. Which room does what: docs/architecture.md.
 #include "pg/server.hpp"
 
+#include "advisor/what_if_pg.hpp"
 #include "capture/capture.hpp"
+#include "history/history.hpp"
 #include "jobs/jobs.hpp"
+#include "maintenance/maintenance.hpp"
 #include "pg/boundary.hpp"
 #include "pg/error.hpp"
 #include "pg/preload.hpp"
@@ -20,11 +23,14 @@ extern "C" void _PG_init(void) {
     citadel::pg::boundary([] {
         const bool preloading = process_shared_preload_libraries_in_progress;
         citadel::settings::define(preloading);
+        citadel::advisor::install_what_if();
         if (!preloading)
             return;
         citadel::pg::note_preloaded();
         citadel::capture::install();
         citadel::jobs::install();
+        citadel::history::install();
+        citadel::maintenance::install();
         citadel::pg::install_shared_memory_hooks();
     });
 }

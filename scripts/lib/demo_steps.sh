@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# shellcheck disable=SC2154 # scripts/demo sets root, tasks, seconds, clients, users, probe_seconds, keep
+# shellcheck disable=SC2154 # scripts/demo sets root, tasks, seconds, clients, probe_seconds, keep
 # The steps of scripts/demo. Each prints what it does while it does it.
 
 step_number=0
@@ -95,7 +95,7 @@ start_server() {
         "random_page_cost = 1.1" \
         "track_io_timing = on" \
         "max_worker_processes = 16" \
-        "pg_stat_statements.track = all" \
+        "citadel_opt.capture_nested = on" \
         "citadel_opt.slow_query_threshold = 20" \
         "citadel_opt.sample_interval = 2" && server_start demo || return 1
     note "shared_buffers ${buffers_mb} MB; statements of 20 ms and more are captured (default: 1 s)"
@@ -130,22 +130,18 @@ generate_data() {
 # The statements and their weights: bench/tasks/workload.tsv.
 workload() { grep -v '^#' "$WORK/workload/workload.tsv"; }
 
+# The same random values each time.
 bench() {
-    as_server env "PGHOST=$WORK/sockets" "PGPORT=$(server_port demo)" "$STAGE_BIN/pgbench" --no-vacuum \
-        --define=tasks="$tasks" --define=users="$users" --random-seed=1 "$@" "$database"
+    as_server env "PGHOST=$WORK/sockets" "PGPORT=$(server_port demo)" "PGBENCH=$STAGE_BIN/pgbench" \
+        "$WORK/workload/run" "$database" "$tasks" "$@" --random-seed=1 --protocol=prepared
 }
 
 run_workload() {
-    local name weight files=()
-    while IFS=$'\t' read -r name weight _; do
-        files+=("--file=$WORK/workload/$name.sql@$weight")
-    done < <(workload)
     # shellcheck disable=SC2016 # evaluated by run_with_progress
     run_with_progress "$WORK/workload.log" 'sed -n "s/^progress: \([^,]*\), \(.*\), lat \(.*\) ms stddev.*/\2, \3 ms each/p" "$WORK/workload.log" | tail -1' \
-        bench --username=tasks_app --client="$clients" --jobs="$clients" --time="$seconds" --protocol=prepared \
-        --progress=2 "${files[@]}" || return 1
-    note "$(sed -n 's/^number of transactions actually processed: \([0-9]*\).*/\1/p' "$WORK/workload.log") transactions of ${#files[@]} kinds, $(
-        sed -n 's/^latency average = //p' "$WORK/workload.log") on average; $(
+        bench --username=tasks_app --client="$clients" --jobs="$clients" --time="$seconds" --progress=2 || return 1
+    note "$(sed -n 's/^number of transactions actually processed: \([0-9]*\).*/\1/p' "$WORK/workload.log") transactions of $(
+        workload | wc -l) kinds, $(sed -n 's/^latency average = //p' "$WORK/workload.log") on average; $(
         sed -n 's/^number of failed transactions: \([0-9]*\).*/\1/p' "$WORK/workload.log") failed"
 }
 
@@ -154,8 +150,8 @@ measure() {
     local result=$WORK/$1.tsv name weight kind what
     : >"$result"
     while IFS=$'\t' read -r name weight kind what; do
-        run_with_progress "$WORK/measure.log" "echo '$name: $what'" bench --username=tasks_probe --client=1 \
-            --time="$probe_seconds" --protocol=prepared --file="$WORK/workload/$name.sql" </dev/null || return 1
+        run_with_progress "$WORK/measure.log" "echo '$name: $what'" bench --only "$name" --username=tasks_probe \
+            --client=1 --time="$probe_seconds" </dev/null || return 1
         printf '%s\t%s\t%s\t%s\t%s\n' "$name" "$weight" "$kind" "$what" \
             "$(sed -n 's/^latency average = \([0-9.]*\) ms/\1/p' "$WORK/measure.log")" >>"$result"
         [ -t 1 ] || printf '.'

@@ -18,7 +18,7 @@ prepared() {
 
 # What the unprivileged user reads and where it writes: a clone may lie in a folder that it cannot enter.
 stage_tests() {
-    mkdir -p "$WORK/tests" && cp -r "$source_folder/sql" "$source_folder/expected" "$source_folder/test" "$WORK/tests/" &&
+    mkdir -p "$WORK/tests" && cp -r "$source_folder/sql" "$source_folder/expected" "$source_folder/test" "$source_folder/bench" "$WORK/tests/" &&
         chmod -R a+rX "$WORK/tests" || return 1
     if [ -d "$source_folder/test/modules" ]; then
         $make -s WERROR=1 DESTDIR="$WORK/stage" install-test-modules && chmod -R a+rX "$WORK/stage" || return 1
@@ -28,7 +28,7 @@ stage_tests() {
 
 suite_unit() {
     local log=$WORK/unit.log status passed failed
-    $make -s WERROR=1 unit 2>&1 | tee "$log" | grep -v '^\[ RUN\|^\[       OK\|^\[---' || true
+    $make -s WERROR=1 unit 2>&1 | tee "$log" | grep -v '^\[ RUN\|^\[       OK\|^\[---\|^$' || true
     status=${PIPESTATUS[0]}
     passed=$(sed -n 's/^\[  PASSED  \] \([0-9]*\) test.*/\1/p' "$log" | tail -1)
     failed=$(sed -n 's/^\[  FAILED  \] \([0-9]*\) test.*/\1/p' "$log" | tail -1)
@@ -112,26 +112,38 @@ suite_pgtap() {
     tap_counts "$log" "$status"
 }
 
+# One TAP file; its own log and temporary folder, so that several run at once.
+tap_file() {
+    local file=$1 log=$WORK/$1.log status
+    as_server mkdir -p "$WORK/tests/$file"
+    (cd "$WORK/tests" && as_server env "PATH=$STAGE_BIN:$PATH" "TESTDIR=$WORK/tests/$file" \
+        "PG_REGRESS=$STAGE_PGXS/test/regress/pg_regress" "PG_TEST_PORT_DIR=$WORK/tests/portlock" \
+        timeout --kill-after=30 600 prove --verbose --nocolor -I "$STAGE_PGXS/test/perl" -I test/tap \
+        "test/tap/$file") >"$log" 2>&1
+    status=$?
+    tap_counts "$log" "$status"
+    if [ "$status" -eq 0 ]; then
+        echo "ok - $file: $(sed -n 's/^Files=1, Tests=\([0-9]*\), *\([0-9]*\) wallclock.*/\1 tests, \2 s/p' "$log")"
+        rm -rf "$WORK/tests/${file:?}/tmp_check"
+    else
+        echo "not ok - $file (status $status)"
+        cat "$log"
+        tail -40 "$WORK/tests/$file"/tmp_check/log/*.log 2>/dev/null
+    fi
+}
+
 suite_tap() {
     prepared || return 1
-    local log=$WORK/tap.log file status
+    local file running=0
     compgen -G "$WORK/tests/test/tap/*.pl" >/dev/null || return 0
+    # The tests wait more than they work: two at a time even on one core.
     for file in "$WORK"/tests/test/tap/*.pl; do
-        file=$(basename "$file")
-        as_server mkdir -p "$WORK/tests/$file"
-        (cd "$WORK/tests" && as_server env "PATH=$STAGE_BIN:$PATH" "TESTDIR=$WORK/tests/$file" \
-            "PG_REGRESS=$STAGE_PGXS/test/regress/pg_regress" PGPORT=26543 "PG_TEST_PORT_DIR=$WORK/tests/portlock" \
-            timeout --kill-after=30 600 prove --verbose --nocolor -I "$STAGE_PGXS/test/perl" -I test/tap \
-            "test/tap/$file") >"$log" 2>&1
-        status=$?
-        tap_counts "$log" "$status"
-        if [ "$status" -eq 0 ]; then
-            echo "ok - $file: $(grep '^Files=' "$log" | sed 's/,  *[0-9]* wallclock.*//; s/Files=1, //'), $(
-                sed -n 's/.*, *\([0-9]*\) wallclock.*/\1/p' "$log") s"
-        else
-            echo "not ok - $file (status $status)"
-            cat "$log"
-            tail -40 "$WORK/tests/$file"/tmp_check/log/*.log 2>/dev/null
+        if [ "$running" -ge $((jobs > 2 ? jobs : 2)) ]; then
+            wait -n
+            running=$((running - 1))
         fi
+        (output=$(tap_file "$(basename "$file")"); echo "$output") &
+        running=$((running + 1))
     done
+    wait
 }

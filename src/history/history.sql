@@ -251,6 +251,15 @@ GRANT EXECUTE ON FUNCTION citadel.history_clock() TO PUBLIC;
 COMMENT ON FUNCTION citadel.history_clock() IS
     'Now, by the clock that stamps the history: the system''s, unless a test has moved it.';
 
+CREATE FUNCTION citadel.collect(timeout interval DEFAULT '30 seconds') RETURNS void
+    AS 'MODULE_PATHNAME', 'citadel_collect'
+    LANGUAGE C VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp;
+REVOKE ALL ON FUNCTION citadel.collect(interval) FROM PUBLIC;
+COMMENT ON FUNCTION citadel.collect(interval) IS
+    'Has the scheduler of this database store captured samples and take its snapshots now, and waits until that is '
+    'committed. Raises 55000 when no scheduler runs here or it did not answer in time. Whether each source could be read '
+    'is in citadel.snapshot_state.';
+
 -- ---------------------------------------------------------------------------------------------------------------------
 -- who sees what: members of pg_read_all_stats (pg_monitor is one) all rows, everybody else the statements of roles whose
 -- privileges they have. Plain views and no SECURITY DEFINER: the tables are read as the views' owner, while the check

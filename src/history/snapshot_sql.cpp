@@ -133,13 +133,14 @@ std::string statement_snapshot_sql(const StatementSource& source) {
 }
 
 std::string new_texts_sql(const StatementSource& source) {
-    // One text for a statement, nested or not. The texts lie in one file that is read whole: only when there are new
-    // ones.
-    return "SELECT s.userid, s.queryid, min(s.query) FROM " + source.schema +
-           ".pg_stat_statements(EXISTS (SELECT FROM citadel.statement_counter k WHERE NOT k.text_read)) s JOIN "
-           "citadel.statement_counter k ON k.query_id = s.queryid AND k.user_id = s.userid WHERE NOT k.text_read AND "
-           "s.dbid = " +
-           std::string(this_database) + " GROUP BY s.userid, s.queryid LIMIT " + std::to_string(max_texts_per_snapshot);
+    // The texts lie in one file that is read whole: only when there are new ones. One text for a statement, nested or not.
+    return "WITH wanted AS MATERIALIZED (SELECT DISTINCT d.query_id, d.user_id FROM citadel.statement_delta d JOIN "
+           "citadel.statement_counter k USING (query_id, user_id, toplevel) WHERE d.at = $1 AND NOT k.text_read) "
+           "SELECT s.userid, s.queryid, min(s.query) FROM " +
+           source.schema +
+           ".pg_stat_statements(EXISTS (SELECT FROM wanted)) s JOIN wanted w ON w.query_id = s.queryid AND w.user_id = s.userid "
+           "WHERE s.dbid = " +
+           std::string(this_database) + " GROUP BY s.userid, s.queryid";
 }
 
 std::string table_snapshot_sql() {
@@ -164,6 +165,26 @@ std::string table_snapshot_sql() {
            "stored AS (INSERT INTO citadel.table_delta (at, relation, schema_name, table_name, " +
            names + ") SELECT $1, relation, schema_name, table_name, " + names + " FROM changed WHERE " +
            join(counters, " OR ", positive) + " RETURNING 1) SELECT count(*) FROM stored";
+}
+
+std::string adopt_index_usage_sql() {
+    const std::string database(this_database);
+    return "INSERT INTO citadel.index_usage (index, database, schema_name, index_name, last_counter, scans_total, "
+           "last_used, "
+           "first_seen) SELECT DISTINCT ON (i.oid) i.oid, " +
+           database + ", u.schema_name, u.index_name, CASE WHEN u.database = " + database +
+           " THEN u.last_counter ELSE 0 END, u.scans_total, u.last_used, u.first_seen "
+           "FROM citadel.index_usage u JOIN pg_namespace n ON n.nspname = u.schema_name "
+           "JOIN pg_class i ON i.relnamespace = n.oid AND i.relname = u.index_name AND i.relkind = 'i' WHERE "
+           "u.database <> " +
+           database +
+           " OR NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = u.index AND c.relkind = 'i') "
+           "ORDER BY i.oid, u.last_used DESC NULLS LAST ON CONFLICT DO NOTHING";
+}
+
+std::string forget_index_usage_sql() {
+    return "DELETE FROM citadel.index_usage u WHERE u.database <> " + std::string(this_database) +
+           " OR NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = u.index AND c.relkind = 'i')";
 }
 
 std::string index_snapshot_sql(bool has_last_scan) {

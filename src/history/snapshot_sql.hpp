@@ -23,8 +23,6 @@
 namespace citadel::history {
 
 inline constexpr int max_statement_rows = 500;
-// Texts taken over from pg_stat_statements in one snapshot; the rest follows with the next ones.
-inline constexpr int max_texts_per_snapshot = 1000;
 
 struct StatementSource {
     std::string schema;            // of the extension pg_stat_statements, quoted
@@ -35,10 +33,16 @@ struct StatementSource {
 // Returns one row: rows of statement_delta written.
 std::string statement_snapshot_sql(const StatementSource& source);
 
-// user, query id and text of statements whose text was not looked at yet; no parameters.
+// user, query id and text of the statements in the snapshot taken at $1 whose text was not looked at yet.
 std::string new_texts_sql(const StatementSource& source);
 
 std::string table_snapshot_sql();
+
+// Rows of citadel.index_usage whose index is not here by its OID, because they came with a restored dump or because
+// REINDEX CONCURRENTLY gave the index a new one: the index of the same name takes them over. Then, those of indexes
+// that are gone for good. Neither takes parameters.
+std::string adopt_index_usage_sql();
+std::string forget_index_usage_sql();
 
 // has_last_scan: pg_stat_user_indexes has last_idx_scan (16 and later), more exact than the minute of the snapshot.
 std::string index_snapshot_sql(bool has_last_scan);

@@ -5,6 +5,7 @@
 // that database when something was created or dropped there.
 #include "pg/server.hpp"
 
+#include "capture/capture.hpp"
 #include "jobs/database_list.hpp"
 #include "jobs/worker.hpp"
 #include "pg/boundary.hpp"
@@ -35,6 +36,8 @@ namespace {
 
 constexpr std::int64_t second_us = 1000000;
 constexpr long idle_wait_ms = 30000;
+constexpr long sample_waits_ms = 100;                    // while a statement runs past its threshold
+constexpr long look_for_slow_ms = 250;                   // to find out whether one does
 constexpr int starts_at_once = 3;                        // so that looking around leaves workers for others
 constexpr std::int64_t look_again_us = 3600 * second_us; // at databases without the extension, unasked
 constexpr std::int64_t shortest_retry_us = 5 * second_us;
@@ -228,6 +231,26 @@ void Launcher::cycle() {
         start_missing(eligible);
 }
 
+// Waits for something to do. What slow statements wait for is sampled meanwhile, since this process is the one that has
+// nothing better to do.
+void wait_and_sample(long milliseconds) {
+    const TimestampTz end = GetCurrentTimestamp() + milliseconds * 1000;
+    for (;;) {
+        const long left = static_cast<long>((end - GetCurrentTimestamp()) / 1000);
+        if (left <= 0)
+            return;
+        long slice = left;
+        if (settings::enabled && settings::capture) {
+            const bool wanted = capture::wait_sampling_wanted();
+            if (wanted)
+                capture::sample_waits();
+            slice = std::min(left, wanted ? sample_waits_ms : look_for_slow_ms);
+        }
+        if (worker::wait(slice))
+            return;
+    }
+}
+
 void launcher_main() {
     worker::take_signals();
     if (!shared::launcher_attach())
@@ -244,7 +267,7 @@ void launcher_main() {
             worker::log_rarely(std::string("launcher: ") + error.what());
         }
         try {
-            worker::wait(wait_ms);
+            wait_and_sample(wait_ms);
         } catch (const pg::Error& error) { // a cancel request, or an error in the configuration files
             worker::log_rarely(std::string("launcher: ") + error.what());
         }

@@ -1,6 +1,7 @@
 // The scheduler: one a database. Runs the ticks that other rooms registered, and starts jobs that are due.
 #include "pg/server.hpp"
 
+#include "capture/capture.hpp"
 #include "jobs/jobs.hpp"
 #include "jobs/run_log.hpp"
 #include "jobs/schedule.hpp"
@@ -212,6 +213,7 @@ bool Scheduler::cycle() {
         return true;
     }
     shared::set_state(shared::State::working);
+    capture::become_consumer();
     run_ticks();
     if (shared::take_jobs_changed() || ended || pg::now() >= next_jobs_look_) {
         if (extension_gone())

@@ -28,8 +28,8 @@ void connect_to_none();
 // Is our extension in this database? Needs a transaction.
 bool extension_present();
 
-// Sleeps until the latch is set or so many milliseconds have passed, then handles interrupts. True when the
-// configuration was read anew.
+// Sleeps until the latch is set or so many milliseconds have passed, then handles interrupts and reads the
+// configuration anew when asked to. True when the latch was set: there may be something to do.
 bool wait(long milliseconds);
 
 // Writes to the server log, at most once a minute for the same text; what was suppressed is counted and said later.

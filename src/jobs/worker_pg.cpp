@@ -93,6 +93,9 @@ void connect(Oid database, const char* application_name) {
         set_option("DateStyle", "ISO, YMD");
         set_option("IntervalStyle", "postgres");
         set_option("extra_float_digits", "1");
+        // What we run ourselves is not the database's workload.
+        if (GetConfigOption("pg_stat_statements.track", true, false) != nullptr)
+            set_option("pg_stat_statements.track", "none");
         set_option("application_name", application_name);
         pgstat_report_appname(application_name);
     });
@@ -107,16 +110,18 @@ bool extension_present() {
 }
 
 bool wait(long milliseconds) {
-    pg::guard([milliseconds] {
-        (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, milliseconds, PG_WAIT_EXTENSION);
+    const int events = pg::guard([milliseconds] {
+        const int woken =
+            WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, milliseconds, PG_WAIT_EXTENSION);
         ResetLatch(MyLatch);
         CHECK_FOR_INTERRUPTS();
+        return woken;
     });
-    if (!ConfigReloadPending)
-        return false;
-    ConfigReloadPending = false;
-    pg::guard([] { ProcessConfigFile(PGC_SIGHUP); });
-    return true;
+    if (ConfigReloadPending) {
+        ConfigReloadPending = false;
+        pg::guard([] { ProcessConfigFile(PGC_SIGHUP); });
+    }
+    return (events & WL_LATCH_SET) != 0;
 }
 
 void log_rarely(const std::string& message, const std::string& hint) noexcept {

@@ -4,6 +4,7 @@
 #include "pg/server.hpp"
 
 extern "C" {
+#include "access/amapi.h"
 #include "catalog/pg_database_d.h"
 #include "catalog/pg_extension_d.h"
 #include "catalog/pg_namespace_d.h"
@@ -15,6 +16,7 @@ extern "C" {
 #include "executor/instrument.h"
 #include "executor/executor.h"
 #include "nodes/parsenodes.h"
+#include "nodes/pathnodes.h"
 #include "nodes/plannodes.h"
 #include "parser/analyze.h"
 #include "rewrite/rewriteHandler.h"
@@ -137,6 +139,20 @@ inline double io_milliseconds(const BufferUsage& usage) {
     INSTR_TIME_ADD(sum, usage.temp_blk_read_time);
     INSTR_TIME_ADD(sum, usage.temp_blk_write_time);
     return INSTR_TIME_GET_MILLISEC(sum);
+}
+
+// What the planner wants to know of an index's access method, as get_relation_info() copies it.
+inline void copy_access_method(IndexOptInfo* index, const IndexAmRoutine* method) {
+    index->amcanorderbyop = method->amcanorderbyop;
+    index->amoptionalkey = method->amoptionalkey;
+    index->amsearcharray = method->amsearcharray;
+    index->amsearchnulls = method->amsearchnulls;
+    index->amcanparallel = method->amcanparallel;
+    index->amhasgettuple = method->amgettuple != nullptr;
+    index->amhasgetbitmap = method->amgetbitmap != nullptr;
+    index->amcanmarkpos = method->ammarkpos != nullptr && method->amrestrpos != nullptr;
+    // 15 declares the member without its parameters.
+    index->amcostestimate = reinterpret_cast<decltype(index->amcostestimate)>(method->amcostestimate);
 }
 
 } // namespace citadel::pg

@@ -37,15 +37,6 @@ COMMENT ON COLUMN citadel.slow_query.causes IS 'A sentence each, with figures, t
 COMMENT ON COLUMN citadel.slow_query.recommendations IS
     'ids in citadel.index_recommendation, still open, that would make this statement faster.';
 
-CREATE VIEW citadel.visible_recommendation WITH (security_barrier) AS
-    SELECT q.query_id, q.user_id, r.id, r.status
-    FROM citadel.index_recommendation_query q JOIN citadel.index_recommendation r ON r.id = q.recommendation_id
-    WHERE pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE') OR pg_catalog.pg_has_role(q.user_id, 'USAGE');
-REVOKE ALL ON citadel.visible_recommendation FROM PUBLIC;
-GRANT SELECT ON citadel.visible_recommendation TO PUBLIC;
-COMMENT ON VIEW citadel.visible_recommendation IS
-    'Which recommendations concern which statements, as far as the current user may see the statements.';
-
 CREATE VIEW citadel.statement_snapshot_time WITH (security_barrier) AS
     SELECT last_at FROM citadel.snapshot_state WHERE source = 'statements';
 REVOKE ALL ON citadel.statement_snapshot_time FROM PUBLIC;
@@ -115,7 +106,7 @@ CREATE FUNCTION citadel.statement_causes(statement_id bigint, from_time timestam
     WITH sample AS MATERIALIZED (
         SELECT * FROM citadel.visible_sample s WHERE s.query_id = statement_id AND s.ended_at > from_time
     ), slow AS (
-        SELECT count(*) AS runs, sum(duration_ms) AS duration_ms, sum(jit_ms) AS jit_ms, sum(temp_written) AS temp_written,
+        SELECT count(*) AS runs, sum(duration_ms) AS duration_ms, sum(jit_ms) AS jit_ms, sum(temp_written)::bigint AS temp_written,
                count(*) FILTER (WHERE outcome = 'cancelled') AS cancelled,
                count(*) FILTER (WHERE outcome = 'timeout') AS timeouts, count(*) FILTER (WHERE outcome = 'error') AS errors
         FROM sample WHERE kind = 'slow_statement'
@@ -149,7 +140,7 @@ CREATE FUNCTION citadel.statement_causes(statement_id bigint, from_time timestam
     )
     SELECT CASE WHEN EXISTS (SELECT FROM chosen_plan)
                 THEN CASE WHEN causes = '{}' THEN ARRAY['none found in its plan and samples'] ELSE causes END
-                ELSE causes || 'no plan was captured in its runs so far, so this says nothing about its scans and joins' END
+                ELSE causes || ARRAY['no plan was captured in its runs so far, so nothing is known of its scans and joins'] END
     FROM found
     $$;
 REVOKE ALL ON FUNCTION citadel.statement_causes(bigint, timestamptz) FROM PUBLIC;
@@ -177,13 +168,13 @@ CREATE FUNCTION citadel.analyze_slow_queries(since interval DEFAULT '1 day', min
            (f.hit / nullif(f.hit + f.read, 0))::double precision,
            (f.temp_blocks * current_setting('block_size')::bigint)::bigint, least(text.first_seen, f.first_seen), f.last_seen,
            citadel.statement_causes(f.query_id, bounds.from_time),
-           ARRAY(SELECT DISTINCT r.id FROM citadel.visible_recommendation r
-                 WHERE r.query_id = f.query_id AND r.user_id = ANY (f.user_ids) AND r.status = 'open' ORDER BY r.id)
+           '{}'::bigint[]
     FROM (SELECT citadel.history_clock() - since AS from_time,
                  (SELECT s.setting::double precision FROM pg_settings s
                   WHERE s.name = 'citadel_opt.slow_query_threshold') AS threshold_ms) AS bounds,
          LATERAL (SELECT * FROM citadel.statement_figures(bounds.from_time) AS figures
-                  WHERE CASE WHEN min_mean_ms IS NOT NULL THEN figures.total_ms >= min_mean_ms * figures.calls
+                  WHERE CASE WHEN min_mean_ms IS NOT NULL
+                             THEN figures.calls > 0 AND figures.total_ms >= min_mean_ms * figures.calls
                              ELSE figures.sampled > 0
                                   OR bounds.threshold_ms >= 0
                                      AND figures.total_ms >= bounds.threshold_ms * figures.calls END

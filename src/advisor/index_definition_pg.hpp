@@ -1,0 +1,23 @@
+// CREATE INDEX as text: read for what-if, written for recommendations.
+#pragma once
+
+#include "advisor/what_if_pg.hpp"
+
+#include <string>
+
+namespace citadel::advisor {
+
+// Reads one CREATE INDEX statement (CONCURRENTLY, IF NOT EXISTS and ONLY are allowed and mean nothing here) and
+// resolves it. Errors: 42601 for anything else than one CREATE INDEX; 42P01 / 42703 for an unknown table or column;
+// 42809 for a relation that check_indexable() refuses; 0A000 for access methods other than btree, expressions and
+// predicates; the server's own for operator classes and collations.
+HypotheticalIndex parse_index_definition(const std::string& definition);
+
+// The CREATE INDEX statement that builds the index, names quoted where needed; CONCURRENTLY where the server allows it
+// (not on a partitioned table).
+std::string create_index_statement(const HypotheticalIndex& index);
+
+// `table_column_..._idx`, cut to the server's name length, and different from every name in the table's schema.
+std::string choose_index_name(Oid relation, const std::vector<HypotheticalColumn>& key);
+
+} // namespace citadel::advisor

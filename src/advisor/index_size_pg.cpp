@@ -1,0 +1,103 @@
+#include "advisor/index_size_pg.hpp"
+
+#include "pg/guard.hpp"
+
+#include <algorithm>
+
+extern "C" {
+#include "access/htup_details.h"
+#include "catalog/pg_statistic.h"
+#include "catalog/pg_type.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+}
+
+namespace citadel::advisor {
+
+namespace {
+
+// What pg_statistic knows of one column, with the server's defaults where it knows nothing.
+struct ColumnFacts {
+    SizedColumn size;
+    double distinct = 0; // as stadistinct: negative is a share of the rows; 0 unknown
+    int common_count = 0;
+    double common[100] = {}; // frequencies of the most common values
+};
+
+int alignment_bytes(char alignment) {
+    switch (alignment) {
+    case TYPALIGN_CHAR:
+        return 1;
+    case TYPALIGN_SHORT:
+        return 2;
+    case TYPALIGN_INT:
+        return 4;
+    default:
+        return 8;
+    }
+}
+
+ColumnFacts read_facts(Oid relation, AttrNumber column) {
+    ColumnFacts facts;
+    HeapTuple attribute = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relation), Int16GetDatum(column));
+    if (!HeapTupleIsValid(attribute))
+        elog(ERROR, "column %d of relation %u does not exist", column, relation);
+    const auto* form = reinterpret_cast<Form_pg_attribute>(GETSTRUCT(attribute));
+    facts.size.variable_width = form->attlen < 0;
+    facts.size.width = form->attlen > 0 ? form->attlen : get_typavgwidth(form->atttypid, form->atttypmod);
+    facts.size.alignment = alignment_bytes(form->attalign);
+    ReleaseSysCache(attribute);
+
+    // Statistics of the table itself; of a partitioned table, those with inheritance.
+    HeapTuple statistics =
+        SearchSysCache3(STATRELATTINH, ObjectIdGetDatum(relation), Int16GetDatum(column), BoolGetDatum(false));
+    if (!HeapTupleIsValid(statistics))
+        statistics =
+            SearchSysCache3(STATRELATTINH, ObjectIdGetDatum(relation), Int16GetDatum(column), BoolGetDatum(true));
+    if (!HeapTupleIsValid(statistics))
+        return facts;
+    const auto* known = reinterpret_cast<Form_pg_statistic>(GETSTRUCT(statistics));
+    if (facts.size.variable_width && known->stawidth > 0)
+        facts.size.width = known->stawidth;
+    facts.size.null_fraction = known->stanullfrac;
+    facts.distinct = known->stadistinct;
+    AttStatsSlot slot;
+    if (get_attstatsslot(&slot, statistics, STATISTIC_KIND_MCV, InvalidOid, ATTSTATSSLOT_NUMBERS)) {
+        facts.common_count = std::min<int>(slot.nnumbers, lengthof(facts.common));
+        for (int i = 0; i < facts.common_count; ++i)
+            facts.common[i] = slot.numbers[i];
+        free_attstatsslot(&slot);
+    }
+    ReleaseSysCache(statistics);
+    return facts;
+}
+
+} // namespace
+
+SizedIndex sized_index(Oid relation, double rows, const std::vector<AttrNumber>& key,
+                       const std::vector<AttrNumber>& included, bool unique) {
+    SizedIndex index;
+    index.rows = rows;
+    index.deduplicates = !unique && included.empty();
+    double distinct = 1;
+    bool known = true;
+    for (const AttrNumber column : key) {
+        const ColumnFacts facts = pg::guard([=] { return read_facts(relation, column); });
+        index.columns.push_back(facts.size);
+        if (facts.distinct == 0)
+            known = false;
+        else
+            // The columns taken as independent, as the planner does without extended statistics.
+            distinct *=
+                (facts.distinct < 0 ? -facts.distinct * rows : facts.distinct) + (facts.size.null_fraction > 0 ? 1 : 0);
+        if (key.size() == 1)
+            for (int i = 0; i < facts.common_count; ++i)
+                index.common.push_back(facts.common[i] * rows);
+    }
+    for (const AttrNumber column : included)
+        index.columns.push_back(pg::guard([=] { return read_facts(relation, column); }).size);
+    index.distinct_keys = known ? std::clamp(distinct, 1.0, std::max(rows, 1.0)) : 0.0;
+    return index;
+}
+
+} // namespace citadel::advisor

@@ -1,0 +1,249 @@
+#include "advisor/statement_pg.hpp"
+
+#include "pg/compat.hpp"
+#include "pg/guard.hpp"
+#include "pg/memory.hpp"
+#include "pg/plan_tree.hpp"
+#include "pg/text.hpp"
+
+#include <utility>
+
+extern "C" {
+#include "commands/explain.h"
+#include "executor/executor.h"
+#include "optimizer/optimizer.h"
+#include "parser/analyze.h"
+#include "tcop/tcopprot.h"
+#include "tcop/utility.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+}
+
+namespace citadel::advisor {
+
+namespace {
+
+const Query* planning = nullptr;
+
+// The position of an error lies in the statement we were given, not in the one that called us.
+void report_inner_position(void* text) {
+    const int position = geterrposition();
+    if (position > 0) {
+        errposition(0);
+        internalerrposition(position);
+        internalerrquery(static_cast<const char*>(text));
+    }
+}
+
+class InnerPosition {
+  public:
+    // Plain data linked into the server's stack of error callbacks; safe to jump over.
+    static void link(ErrorContextCallback& callback, const char* text) {
+        callback.callback = report_inner_position;
+        callback.arg = const_cast<char*>(text);
+        callback.previous = error_context_stack;
+        error_context_stack = &callback;
+    }
+    static void unlink(const ErrorContextCallback& callback) { error_context_stack = callback.previous; }
+};
+
+RawStmt* parse_one(const char* text) {
+    List* parsed = pg_parse_query(text);
+    if (list_length(parsed) == 0)
+        ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR), errmsg("there is no statement in the text"),
+                        errhint("Give one SELECT, INSERT, UPDATE, DELETE, MERGE or VALUES statement.")));
+    if (list_length(parsed) > 1)
+        ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR), errmsg("the text holds %d statements", list_length(parsed)),
+                        errhint("Give one statement at a time.")));
+    RawStmt* statement = linitial_node(RawStmt, parsed);
+    switch (nodeTag(statement->stmt)) {
+    case T_SelectStmt:
+        if (reinterpret_cast<SelectStmt*>(statement->stmt)->intoClause == nullptr)
+            break;
+        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("SELECT INTO cannot be planned here"),
+                        errhint("Give the SELECT without its INTO clause.")));
+        break;
+    case T_InsertStmt:
+    case T_UpdateStmt:
+    case T_DeleteStmt:
+    case T_MergeStmt:
+        break;
+    default:
+        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                        errmsg("%s is a utility statement and has no plan",
+                               GetCommandTagName(CreateCommandTag(statement->stmt))),
+                        errhint("Give a SELECT, INSERT, UPDATE, DELETE, MERGE or VALUES statement.")));
+    }
+    return statement;
+}
+
+// Other extensions (pg_stat_statements among them) note every analysed statement; ours are no statements of a user.
+List* analyse_unnoticed(RawStmt* statement, const char* text, Oid** types, int* count) {
+    const post_parse_analyze_hook_type noticing = post_parse_analyze_hook;
+    List* queries = NIL;
+    post_parse_analyze_hook = nullptr;
+    PG_TRY();
+    { queries = pg::analyze_and_rewrite_varparams(statement, text, types, count); }
+    PG_FINALLY();
+    { post_parse_analyze_hook = noticing; }
+    PG_END_TRY();
+    return queries;
+}
+
+} // namespace
+
+Statement::Statement(Statement&& other) noexcept
+    : text_(std::move(other.text_)), memory_(std::exchange(other.memory_, nullptr)),
+      queries_(std::exchange(other.queries_, nullptr)), parameter_types_(std::move(other.parameter_types_)) {}
+
+Statement& Statement::operator=(Statement&& other) noexcept {
+    std::swap(text_, other.text_);
+    std::swap(memory_, other.memory_);
+    std::swap(queries_, other.queries_);
+    std::swap(parameter_types_, other.parameter_types_);
+    return *this;
+}
+
+Statement::~Statement() {
+    if (memory_ != nullptr)
+        MemoryContextDelete(memory_);
+}
+
+Statement Statement::analyse(const std::string& text) {
+    Statement statement;
+    statement.text_ = text;
+    statement.memory_ = pg::guard(
+        [] { return AllocSetContextCreate(CurTransactionContext, "citadel_opt statement", ALLOCSET_DEFAULT_SIZES); });
+    const pg::MemorySwitch inside(statement.memory_);
+    const char* source = statement.text_.c_str();
+    Oid* types = nullptr;
+    int count = 0;
+    List* queries = NIL;
+    pg::guard([&] {
+        ErrorContextCallback callback;
+        InnerPosition::link(callback, source);
+        RawStmt* raw = parse_one(source);
+        List* rewritten = analyse_unnoticed(raw, source, &types, &count);
+        ListCell* cell;
+        foreach (cell, rewritten) {
+            Query* query = lfirst_node(Query, cell);
+            query->queryId = 0; // planning is not to be counted by anybody
+            if (query->commandType != CMD_UTILITY && query->commandType != CMD_NOTHING)
+                queries = lappend(queries, query);
+        }
+        InnerPosition::unlink(callback);
+    });
+    statement.queries_ = queries;
+    statement.parameter_types_.assign(types, types + count);
+    return statement;
+}
+
+ParamListInfo Statement::bind(const std::vector<std::optional<std::string>>& values) const {
+    if (values.size() < parameter_types_.size())
+        pg::raise(ERRCODE_INVALID_PARAMETER_VALUE,
+                  "the statement has " + std::to_string(parameter_types_.size()) + " parameters, but " +
+                      std::to_string(values.size()) + " values were given",
+                  {}, "Give a value (or NULL) for each parameter, or no values at all for a generic plan.");
+    if (parameter_types_.empty())
+        return nullptr;
+    const int count = static_cast<int>(parameter_types_.size());
+    ParamListInfo list = pg::guard([count] { return makeParamList(count); });
+    for (int i = 0; i < count; ++i) {
+        const auto& value = values[static_cast<std::size_t>(i)];
+        ParamExternData& parameter = list->params[i];
+        parameter.ptype = parameter_types_[static_cast<std::size_t>(i)];
+        parameter.pflags = PARAM_FLAG_CONST;
+        parameter.isnull = !value.has_value() || parameter.ptype == InvalidOid;
+        parameter.value = parameter.isnull ? 0 : pg::to_datum(pg::arg_as(parameter.ptype, *value));
+    }
+    return list;
+}
+
+std::vector<PlannedStmt*> Statement::plan(ParamListInfo parameters) const {
+    std::vector<PlannedStmt*> plans;
+    plans.reserve(static_cast<std::size_t>(list_length(queries_)));
+    const char* source = text_.c_str();
+    const ListCell* cell;
+    foreach (cell, queries_) {
+        const Query* analysed = lfirst_node(Query, cell);
+        const Query* const outer = planning;
+        PlannedStmt* plan = nullptr;
+        try {
+            plan = pg::guard([=] {
+                // The planner scribbles on its input.
+                Query* query = static_cast<Query*>(copyObjectImpl(analysed));
+                planning = query;
+                ErrorContextCallback callback;
+                InnerPosition::link(callback, source);
+                PlannedStmt* made = planner(query, source, CURSOR_OPT_PARALLEL_OK, parameters);
+                InnerPosition::unlink(callback);
+                return made;
+            });
+        } catch (...) {
+            planning = outer;
+            throw;
+        }
+        planning = outer;
+        plans.push_back(plan);
+    }
+    return plans;
+}
+
+const Query* query_being_planned() {
+    return planning;
+}
+
+double total_cost(const std::vector<PlannedStmt*>& plans) {
+    double cost = 0;
+    for (const PlannedStmt* plan : plans)
+        cost += plan->planTree->total_cost;
+    return cost;
+}
+
+void check_permissions(const std::vector<PlannedStmt*>& plans) {
+    for (PlannedStmt* plan : plans)
+        pg::guard([plan] { pg::check_plan_permissions(plan); });
+}
+
+namespace {
+
+const char* explain_one(PlannedStmt* plan, const char* text, ParamListInfo parameters) {
+    if (parameters == nullptr)
+        pg::clear_run_time_pruning(plan);
+    QueryDesc* query =
+        CreateQueryDesc(plan, text, GetActiveSnapshot(), InvalidSnapshot, None_Receiver, parameters, nullptr, 0);
+    // Not through the hooks: nothing runs, and nobody is to count it.
+    standard_ExecutorStart(query, EXEC_FLAG_EXPLAIN_ONLY);
+    ExplainState* state = NewExplainState();
+    state->format = EXPLAIN_FORMAT_JSON;
+    state->costs = true;
+    ExplainBeginOutput(state);
+    ExplainOpenGroup("Query", nullptr, true, state);
+    ExplainPrintPlan(state, query);
+    ExplainCloseGroup("Query", nullptr, true, state);
+    ExplainEndOutput(state);
+    standard_ExecutorEnd(query);
+    FreeQueryDesc(query);
+    return state->str->data;
+}
+
+} // namespace
+
+std::string explain_json(const std::vector<PlannedStmt*>& plans, const std::string& text, ParamListInfo parameters) {
+    if (plans.empty())
+        return "[]";
+    const pg::MemoryScope scratch("explain");
+    const char* source = text.c_str();
+    std::string json;
+    for (PlannedStmt* plan : plans) {
+        // Each is an array of one; several become one array.
+        const std::string one = pg::guard([=] { return explain_one(plan, source, parameters); });
+        if (json.empty())
+            json = one;
+        else
+            json = json.substr(0, json.rfind(']')) + "," + one.substr(one.find('[') + 1);
+    }
+    return json;
+}
+
+} // namespace citadel::advisor

@@ -1,0 +1,20 @@
+-- What a statement would cost with other indexes.
+
+CREATE TYPE citadel.what_if_result AS (
+    cost_before float8,
+    cost_after float8,
+    indexes_used text[],
+    plan_before json,
+    plan_after json
+);
+COMMENT ON TYPE citadel.what_if_result IS
+'A statement''s total cost in planner units without and with hypothetical indexes, which of them it uses, and both plans';
+
+CREATE FUNCTION citadel.what_if(query text, indexes text[], parameters text[] DEFAULT NULL)
+RETURNS citadel.what_if_result
+AS 'MODULE_PATHNAME', 'citadel_what_if'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION citadel.what_if(text, text[], text[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION citadel.what_if(text, text[], text[]) TO pg_monitor;
+COMMENT ON FUNCTION citadel.what_if(text, text[], text[]) IS
+'Plans one statement (SELECT or DML; nothing is executed) as the caller, in the caller''s search_path, without and with the B-tree indexes given as CREATE INDEX statements; parameters: values of $1, $2 ..., NULL for a generic plan. Errors: 42601 for several statements, 0A000 for utility statements, 42501 for tables the caller may not read';

@@ -1,0 +1,76 @@
+// citadel.what_if(): what a statement costs now, and what it would cost with other indexes.
+#include "advisor/index_definition_pg.hpp"
+#include "advisor/statement_pg.hpp"
+#include "advisor/what_if_pg.hpp"
+#include "pg/boundary.hpp"
+#include "pg/memory.hpp"
+#include "pg/text.hpp"
+#include "pg/tuplestore.hpp"
+
+extern "C" {
+#include "utils/array.h"
+}
+
+namespace {
+
+namespace pg = citadel::pg;
+using namespace citadel::advisor;
+
+std::vector<std::optional<std::string>> parameter_values(ArrayType* array) {
+    Datum* elements = nullptr;
+    bool* nulls = nullptr;
+    int count = 0;
+    pg::guard([&] { deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &count); });
+    std::vector<std::optional<std::string>> values;
+    for (int i = 0; i < count; ++i) {
+        if (nulls[i])
+            values.emplace_back(std::nullopt);
+        else
+            values.emplace_back(pg::to_string(elements[i], TEXTOID));
+    }
+    return values;
+}
+
+struct Priced {
+    double cost = 0;
+    std::string json;
+};
+
+Priced price(const Statement& statement, ParamListInfo parameters, const std::vector<PlannedStmt*>& plans) {
+    check_permissions(plans);
+    return {total_cost(plans), explain_json(plans, statement.text(), parameters)};
+}
+
+} // namespace
+
+CITADEL_FUNCTION(citadel_what_if) {
+    if (PG_ARGISNULL(0))
+        pg::raise(ERRCODE_NULL_VALUE_NOT_ALLOWED, "query must not be NULL");
+    if (PG_ARGISNULL(1))
+        pg::raise(ERRCODE_NULL_VALUE_NOT_ALLOWED, "indexes must not be NULL", {},
+                  "Give an array of CREATE INDEX statements; ARRAY[]::text[] for none.");
+    Priced before;
+    Priced after;
+    std::vector<std::string> used_names;
+    {
+        const pg::MemoryScope scratch("what-if");
+        const Statement statement = Statement::analyse(pg::to_string(PG_GETARG_TEXT_PP(0)));
+        std::vector<HypotheticalIndex> indexes;
+        for (const std::string& definition : pg::text_array(PG_GETARG_ARRAYTYPE_P(1), "indexes"))
+            indexes.push_back(parse_index_definition(definition));
+        const ParamListInfo parameters =
+            PG_ARGISNULL(2) ? nullptr : statement.bind(parameter_values(PG_GETARG_ARRAYTYPE_P(2)));
+
+        before = price(statement, parameters, statement.plan(parameters));
+        const ArmedIndexes armed(indexes);
+        const auto plans = statement.plan(parameters);
+        after = price(statement, parameters, plans);
+        const std::vector<bool> used = armed.used_by(plans);
+        for (std::size_t i = 0; i < indexes.size(); ++i)
+            if (used[i])
+                used_names.push_back(indexes[i].name);
+    }
+    return pg::composite(fcinfo, {pg::arg(before.cost), pg::arg(after.cost),
+                                  pg::arg_as(TEXTARRAYOID, pg::text_array_literal(used_names)),
+                                  pg::arg_as(JSONOID, before.json), pg::arg_as(JSONOID, after.json)});
+}

@@ -1,0 +1,29 @@
+// What the files of this room share; the ticks run in the scheduler, each in a transaction of its own.
+#pragma once
+
+#include "pg/server.hpp"
+
+#include <functional>
+#include <string>
+
+namespace citadel::history {
+
+// Whether CREATE EXTENSION ran in a restore of a dump that has not ended yet. Nothing is written meanwhile: our
+// partitions and rows would collide with those of the dump, which comes first.
+bool restore_in_progress();
+
+// Runs `work` in a subtransaction; what became of it goes into citadel.snapshot_state. Returns false after an error,
+// which is logged when it is not the one of last time. One source that fails does not stop the others.
+bool record_source(const char* source, TimestampTz at, const std::function<void()>& work);
+
+// Makes the partition of one of the partitioned tables for a day, indexed, unless it is there.
+void ensure_partition(const char* table, std::int64_t day);
+// The partitions of all tables for the day of `now` and the one after; looks only when a new day has begun.
+void ensure_partitions_ahead(TimestampTz now);
+
+void drain();    // capture buffer -> tables
+void snapshot(); // counters -> deltas
+// At the end of the transaction in which drain() stored its samples: forgets them, or keeps them for the next one.
+void drain_ended(bool committed) noexcept;
+
+} // namespace citadel::history

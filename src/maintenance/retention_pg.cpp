@@ -1,0 +1,133 @@
+// The job `maintain`: drops days of history older than citadel_opt.history_retention, and forgets statements, plans and
+// parameter sets not seen for as long. Everything in short transactions.
+#include "pg/server.hpp"
+
+#include "history/partition.hpp"
+#include "jobs/jobs.hpp"
+#include "maintenance/maintenance.hpp"
+#include "pg/clock.hpp"
+#include "pg/fault.hpp"
+#include "pg/spi.hpp"
+#include "pg/subtransaction.hpp"
+#include "settings/settings.hpp"
+
+#include <vector>
+
+extern "C" {
+#include "storage/latch.h"
+#include "utils/wait_event.h"
+}
+
+namespace citadel::maintenance {
+
+namespace {
+
+constexpr int rows_per_delete = 10000;
+constexpr int plans_per_statement = 50;
+// Dropping a partition locks its parent against readers, so it waits for a lock only this long, and tries again after a
+// pause that doubles: about 25 s in all.
+constexpr const char* short_lock_timeout = "200ms";
+constexpr int attempts = 8;
+constexpr long first_pause_ms = 100;
+
+// Partitions that end before `cutoff`, by their true bounds, oldest first. A history partition is a child of one of the
+// four parents, whatever its name.
+std::vector<std::string> expired_partitions(TimestampTz cutoff) {
+    pg::Spi spi;
+    const pg::Rows rows = spi.query(
+        "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid "
+        "JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_class p ON p.oid = h.inhparent JOIN pg_namespace pn ON "
+        "pn.oid = "
+        "p.relnamespace, LATERAL (SELECT substring(pg_get_expr(c.relpartbound, c.oid) FROM 'TO \\(''([^'']+)''\\)')"
+        "::timestamptz) AS upper_bound (at) WHERE pn.nspname = 'citadel' AND p.relname = ANY ($1) AND upper_bound.at "
+        "<= $2 "
+        "ORDER BY upper_bound.at, 1",
+        {pg::arg_as(TEXTARRAYOID, pg::text_array_literal({std::begin(history::partitioned_tables),
+                                                          std::end(history::partitioned_tables)})),
+         pg::arg_timestamptz(cutoff)});
+    std::vector<std::string> names;
+    for (std::size_t i = 0; i < rows.size(); ++i)
+        names.push_back(rows.text(i, 0));
+    return names;
+}
+
+void pause(long milliseconds) {
+    pg::guard([milliseconds] {
+        (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, milliseconds, PG_WAIT_EXTENSION);
+        ResetLatch(MyLatch);
+        CHECK_FOR_INTERRUPTS();
+    });
+}
+
+// False when it could not be locked; other errors are the caller's.
+bool drop(const std::string& name) {
+    for (int attempt = 0; attempt < attempts; ++attempt) {
+        if (attempt > 0) {
+            jobs::checkpoint(); // holds nothing while it waits
+            pause(first_pause_ms << attempt);
+        }
+        const auto error = pg::try_subtransaction([&name] {
+            pg::Spi spi;
+            spi.execute(std::string("SET LOCAL lock_timeout = '") + short_lock_timeout + "'");
+            spi.execute("DROP TABLE IF EXISTS " + name);
+        });
+        if (!error) {
+            pg::fault_point("maintain.dropped");
+            jobs::checkpoint();
+            return true;
+        }
+        if (error->sqlerrcode() != ERRCODE_LOCK_NOT_AVAILABLE)
+            throw *error;
+    }
+    return false;
+}
+
+// Deletes what `condition` ($1: the cutoff) says, some thousand rows a transaction.
+void prune(const std::string& table, const std::string& condition, TimestampTz cutoff) {
+    const std::string sql = "DELETE FROM " + table + " WHERE ctid = ANY (ARRAY(SELECT t.ctid FROM " + table +
+                            " t WHERE " + condition + " LIMIT " + std::to_string(rows_per_delete) + "))";
+    std::uint64_t deleted = 0;
+    do {
+        {
+            pg::Spi spi;
+            deleted = spi.execute(sql, {pg::arg_timestamptz(cutoff)});
+        }
+        jobs::checkpoint();
+    } while (deleted == rows_per_delete);
+}
+
+void maintain(std::int64_t) {
+    const TimestampTz cutoff = pg::now() - static_cast<TimestampTz>(settings::history_retention_h) * USECS_PER_HOUR;
+    std::vector<std::string> busy;
+    for (const std::string& name : expired_partitions(cutoff))
+        if (!drop(name))
+            busy.push_back(name);
+    prune("citadel.statement", "t.last_seen < $1", cutoff);
+    prune("citadel.parameter_set", "t.captured_at < $1", cutoff);
+    prune("citadel.plan",
+          "t.captured_at < $1 AND NOT EXISTS (SELECT FROM citadel.statement s WHERE s.query_id = t.query_id AND "
+          "s.user_id = "
+          "t.user_id)",
+          cutoff);
+    prune("citadel.plan",
+          "$1 IS NOT NULL AND (SELECT count(*) FROM citadel.plan newer WHERE newer.query_id = t.query_id AND "
+          "newer.user_id = "
+          "t.user_id AND newer.captured_at > t.captured_at) >= " +
+              std::to_string(plans_per_statement),
+          cutoff);
+    if (!busy.empty())
+        pg::raise(ERRCODE_LOCK_NOT_AVAILABLE,
+                  std::to_string(busy.size()) + " partitions of the history are due to be dropped but in use",
+                  "The first is " + busy.front() + ".",
+                  "The next run tries again; a long transaction reads the history.");
+}
+
+} // namespace
+
+void install() {
+    // In a restored database the history is evidence somebody wanted back: nothing goes before the owner adopts it.
+    jobs::register_job(
+        {"maintain", "drops history older than citadel_opt.history_retention", "1 hour", true, maintain});
+}
+
+} // namespace citadel::maintenance

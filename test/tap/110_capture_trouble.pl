@@ -1,0 +1,109 @@
+# Capture in trouble: cancel storms, errors under load, kill -9 of backends in the middle of everything.
+use strict;
+use warnings FATAL => 'all';
+
+use FindBin;
+use lib $FindBin::RealBin;
+use CitadelTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+my $db = 'citadel_ai';
+my $node = citadel_node('trouble', config => <<'END');
+citadel_opt.databases = 'none_of_them'
+citadel_opt.slow_query_threshold = 0
+citadel_opt.capture_nested = on
+restart_after_crash = on
+END
+$node->safe_psql($db, <<'END');
+CREATE TABLE t AS SELECT g AS id, g % 7 AS k FROM generate_series(1, 3000) g;
+CREATE FUNCTION risky(i int) RETURNS int LANGUAGE plpgsql AS $$
+BEGIN
+    BEGIN
+        PERFORM 1 / (i % 3);
+    EXCEPTION WHEN division_by_zero THEN
+        RETURN -1;
+    END;
+    RETURN (SELECT count(*) FROM t WHERE k = i % 7);
+END $$;
+END
+
+my $scripts = PostgreSQL::Test::Utils::tempdir();
+append_to_file("$scripts/mixed.sql", <<'END');
+\set i random(1, 3000)
+SELECT risky(:i), count(*) FROM t WHERE k = :i % 7;
+BEGIN;
+DECLARE c CURSOR FOR SELECT * FROM t WHERE id > :i;
+FETCH 5 FROM c;
+COMMIT;
+SELECT count(*) FROM t a JOIN t b USING (k) WHERE a.id < 50 AND b.id = :i;
+END
+sub load
+{
+	my ($script, $seconds, $clients) = @_;
+	my ($out, $err) = ('', '');
+	return IPC::Run::start(
+		[ 'pgbench', '-n', '-c', $clients, '-j', 1, '-T', $seconds, '-f', "$scripts/$script", '-h', $node->host, '-p',
+			$node->port, $db ], '>', \$out, '2>', \$err);
+}
+
+# --- a reader that drains beside a mixed load
+my $reader = $node->background_psql($db, on_error_stop => 1);
+is($reader->query_safe('SET citadel_opt.slow_query_threshold = -1; SELECT citadel.debug_hold_capture()'), 't', 'reader');
+my $load = load('mixed.sql', 4, 4);
+my $samples = 0;
+for (1 .. 12)
+{
+	sleep(0.3);
+	$samples += $reader->query_safe('SELECT count(*) FROM citadel.debug_drain_capture()');
+	$reader->query_safe('SELECT count(*) FROM citadel.captured_statements()');
+}
+ok($load->finish, 'a mixed load under capture of everything: no statement fails');
+$samples += $reader->query_safe('SELECT count(*) FROM citadel.debug_drain_capture()');
+is($node->safe_psql($db, 'SET citadel_opt.slow_query_threshold = -1; SELECT captured FROM citadel.capture_counters()'),
+	$samples, 'every sample arrived once');
+is($node->safe_psql($db, 'SELECT dropped_full + hook_errors FROM citadel.capture_counters()'), '0', 'none dropped, no errors');
+
+# --- cancel storm: sessions that go on after each error
+append_to_file("$scripts/slow.sql", "SELECT count(*), pg_sleep(0.02) FROM t WHERE id <> (SELECT max(id) FROM t);\n" x 200);
+my @sessions = map {
+	my ($out, $err) = ('', '');
+	IPC::Run::start([ 'psql', '-X', '-q', '-f', "$scripts/slow.sql", '-d', $node->connstr($db) ], '>', \$out, '2>', \$err)
+} 1 .. 3;
+my $cancelled = 0;
+for (1 .. 60)
+{
+	sleep(0.05);
+	$cancelled += $node->safe_psql('postgres',
+		"SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE query LIKE 'SELECT count(*), pg_sleep%' AND state = 'active'");
+}
+$_->finish foreach @sessions;
+cmp_ok($cancelled, '>', 0, "cancelled $cancelled times");
+cmp_ok($reader->query_safe(q{SELECT count(*) FROM citadel.debug_drain_capture() WHERE outcome = 'cancelled'}), '>', 0,
+	'cancelled statements are captured');
+is($node->safe_psql($db, 'SELECT count(*) FROM t'), '3000', 'the server goes on');
+is(crashes($node), 0, 'nothing crashed');
+$reader->quit;
+
+# --- kill -9 of a backend, under load, again and again
+foreach my $round (1 .. 3)
+{
+	$load = load('mixed.sql', 3, 4);
+	sleep(0.7);
+	my $pid = $node->safe_psql('postgres',
+		"SELECT pid FROM pg_stat_activity WHERE datname = '$db' AND backend_type = 'client backend' LIMIT 1");
+	kill 'KILL', $pid;
+	$load->finish;
+	$node->poll_query_until('postgres', 'SELECT true');
+	my $after = $node->background_psql($db, on_error_stop => 1);
+	$after->query_safe('SELECT citadel.debug_hold_capture()');
+	$node->safe_psql($db, "SELECT $round AS after_crash");
+	cmp_ok($after->query_safe('SELECT count(*) FROM citadel.debug_drain_capture()'), '>', 0,
+		"captures again after crash $round");
+	$after->quit;
+}
+
+$node->stop('fast');
+done_testing();
