@@ -123,12 +123,9 @@ double btree_tuple_size(const std::vector<SizedColumn>& columns) {
     // All columns present, or exactly one NULL: the combinations that make up nearly all rows. More NULLs at once are
     // folded in by taking the columns as independent and the saving as additive.
     double none_null = 1.0;
-    double all_present = size_with_nulls(columns, 0);
-    double with_nulls = tuple_header + null_bitmap;
-    for (const SizedColumn& column : columns) {
+    const double all_present = size_with_nulls(columns, 0);
+    for (const SizedColumn& column : columns)
         none_null *= 1.0 - column.null_fraction;
-        with_nulls += (1.0 - column.null_fraction) * column.width;
-    }
     if (none_null >= 1.0)
         return all_present;
     if (columns.size() == 1)

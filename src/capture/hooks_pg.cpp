@@ -355,7 +355,9 @@ bool wraps_a_query(const Node* statement) {
 void process_utility(PlannedStmt* statement, const char* text, bool read_only_tree, ProcessUtilityContext context,
                      ParamListInfo params, QueryEnvironment* environment, DestReceiver* dest,
                      QueryCompletion* completion) {
-    const auto next = previous_utility != nullptr ? previous_utility : standard_ProcessUtility;
+    // Not touched after the jump; volatile tells the compiler so.
+    const ProcessUtility_hook_type volatile next =
+        previous_utility != nullptr ? previous_utility : standard_ProcessUtility;
     const NodeTag tag = nodeTag(statement->utilityStmt);
     if (tag == T_DeclareCursorStmt || tag == T_CreateTableAsStmt) {
         const auto outer = wrapper;
