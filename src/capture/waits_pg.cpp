@@ -3,11 +3,11 @@
 
 #include "capture/capture.hpp"
 #include "capture/shared_pg.hpp"
+#include "pg/compat.hpp"
 #include "pg/preload.hpp"
 
 extern "C" {
 #include "storage/proc.h"
-#include "utils/wait_event.h"
 }
 
 namespace citadel::capture {
@@ -22,7 +22,7 @@ WaitClass class_of(uint32 wait_event_info) {
         return wait_lwlock;
     case PG_WAIT_LOCK:
         return wait_lock;
-    case PG_WAIT_BUFFER_PIN:
+    case PG_WAIT_BUFFERPIN:
         return wait_buffer_pin;
     case PG_WAIT_ACTIVITY:
         return wait_activity;

@@ -24,6 +24,7 @@ extern "C" {
 #include "tcop/pquery.h"
 #include "tcop/tcopprot.h"
 #include "utils/acl.h"
+#include "utils/wait_event.h"
 #if PG_VERSION_NUM >= 160000
 #include "nodes/queryjumble.h"
 #include "varatt.h"
@@ -36,6 +37,10 @@ extern "C" {
 #error "citadel_opt supports PostgreSQL 15 and later"
 #elif PG_VERSION_NUM >= 190000
 #error "citadel_opt has not been adapted to this version of PostgreSQL yet (supported: 15 to 18)"
+#endif
+
+#ifndef PG_WAIT_BUFFERPIN // its name until 16
+#define PG_WAIT_BUFFERPIN PG_WAIT_BUFFER_PIN
 #endif
 
 namespace citadel::pg {
