@@ -120,7 +120,8 @@ data_size() {
 generate_data() {
     sql -o /dev/null -c "SELECT citadel_tasks.setup_partitions(18, 12)" || return 1
     run_with_progress "$WORK/generate.log" data_size \
-        sql -At -F ' ' -c "SELECT * FROM citadel_tasks.generate_tasks($tasks, 1)" || return 1
+        sql -c "SET citadel_opt.slow_query_threshold = -1" -c "SET pg_stat_statements.track = none" \
+        -At -F ' ' -c "SELECT * FROM citadel_tasks.generate_tasks($tasks, 1)" || return 1
     read -r made_tasks made_history made_comments made_dependencies <"$WORK/generate.log"
     run_with_progress "$WORK/analyze.log" 'echo "vacuum and analyze"' sql -c "VACUUM (ANALYZE)" || return 1
     note "$made_tasks tasks, $made_history rows of history, $made_comments comments, $made_dependencies dependencies"
@@ -147,17 +148,20 @@ run_workload() {
 
 # measure NAME: mean time of each statement, alone on the server, with the same random values each time.
 measure() {
-    local result=$WORK/$1.tsv name weight kind what
+    local result=$WORK/$1.tsv name weight kind what length
     : >"$result"
     while IFS=$'\t' read -r name weight kind what; do
+        # Writes are counted, not timed: many thousands a second would change the data between the two measurements.
+        length=--time=$probe_seconds
+        [ "$kind" != write ] || length=--transactions=200
         run_with_progress "$WORK/measure.log" "echo '$name: $what'" bench --only "$name" --username=tasks_probe \
-            --client=1 --time="$probe_seconds" </dev/null || return 1
+            --client=1 "$length" </dev/null || return 1
         printf '%s\t%s\t%s\t%s\t%s\n' "$name" "$weight" "$kind" "$what" \
             "$(sed -n 's/^latency average = \([0-9.]*\) ms/\1/p' "$WORK/measure.log")" >>"$result"
         [ -t 1 ] || printf '.'
     done < <(workload)
     [ -t 1 ] || printf '\n'
-    note "$(wc -l <"$result") statements, $probe_seconds s each"
+    note "$(wc -l <"$result") statements, one client; reads for $probe_seconds s, writes 200 times each"
 }
 
 # The snapshot of pg_stat_statements comes every minute; the samples have been drained long since.
@@ -169,13 +173,15 @@ show_slow_queries() {
         [ "$waited" -le 90 ] || { echo "No slow query was captured." >&2; return 1; }
         [ "$captured" -gt 0 ] || sleep 1
     done
-    # shellcheck disable=SC2016
+    # Long texts are folded at blanks, so that the table stays within a wide terminal.
     table -c "
-        SELECT regexp_replace(left(regexp_replace(query, '\s+', ' ', 'g'), 240), '(.{1,60})(\s|\$)', E'\\\\1\n', 'g') AS query,
+        SELECT rtrim(regexp_replace(left(regexp_replace(query, '\s+', ' ', 'g'), 200) || CASE WHEN length(query) > 200 THEN ' ...' ELSE '' END,
+                                    '(.{1,56})(\s|\$)', E'\\\\1\n', 'g'), E'\n') AS query,
                calls, round(mean_ms::numeric, 1) AS mean_ms, round(max_ms::numeric, 1) AS max_ms,
                round(100 * load_share::numeric, 1) AS \"load_%\",
-               array_to_string(ARRAY(SELECT regexp_replace(c, '(.{1,72})(\s|\$)', E'\\\\1\n', 'g') FROM unnest(causes) AS c), '') AS causes
-        FROM citadel.analyze_slow_queries('1 hour', max_rows => 12)"
+               (SELECT string_agg(rtrim(regexp_replace('- ' || c, '(.{1,76})(\s|\$)', E'\\\\1\n', 'g'), E'\n'), E'\n' ORDER BY n)
+                FROM unnest(causes) WITH ORDINALITY AS u (c, n)) AS causes
+        FROM citadel.analyze_slow_queries('1 hour', max_rows => 15)"
 }
 
 show_recommendations() {
