@@ -41,7 +41,11 @@ run_with_progress() {
     fi
 }
 
-sql() { server_psql demo -d "$database" --quiet "$@"; }
+# The demo's own statements are not watched: what is shown should be the application's.
+sql() {
+    PGOPTIONS='-c citadel_opt.slow_query_threshold=-1 -c pg_stat_statements.track=none' \
+        server_psql demo -d "$database" --quiet "$@"
+}
 
 # Aligned tables; values of several lines (causes, advice) stay readable. Wide ones are not folded by a pager.
 table() {
@@ -120,8 +124,7 @@ data_size() {
 generate_data() {
     sql -o /dev/null -c "SELECT citadel_tasks.setup_partitions(18, 12)" || return 1
     run_with_progress "$WORK/generate.log" data_size \
-        sql -c "SET citadel_opt.slow_query_threshold = -1" -c "SET pg_stat_statements.track = none" \
-        -At -F ' ' -c "SELECT * FROM citadel_tasks.generate_tasks($tasks, 1)" || return 1
+        sql -At -F ' ' -c "SELECT * FROM citadel_tasks.generate_tasks($tasks, 1)" || return 1
     read -r made_tasks made_history made_comments made_dependencies <"$WORK/generate.log"
     run_with_progress "$WORK/analyze.log" 'echo "vacuum and analyze"' sql -c "VACUUM (ANALYZE)" || return 1
     note "$made_tasks tasks, $made_history rows of history, $made_comments comments, $made_dependencies dependencies"
