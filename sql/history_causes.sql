@@ -119,6 +119,23 @@ SELECT causes.say('[{"Plan": {"Node Type": "Limit", "Plan Rows": 20, "Actual Row
   {"Node Type": "Index Scan", "Parent Relationship": "Outer", "Relation Name": "orders", "Schema": "causes", "Plan Rows": 50, "Actual Rows": 40, "Actual Loops": 1}]}}]',
   true, 'SELECT * FROM orders ORDER BY id LIMIT $1 OFFSET $2');
 
+\echo == sort for a LIMIT
+SELECT causes.say('[{"Plan": {"Node Type": "Limit", "Plan Rows": 20, "Actual Rows": 20, "Actual Loops": 1, "Plans": [
+  {"Node Type": "Sort", "Parent Relationship": "Outer", "Sort Key": ["created DESC", "id"], "Plan Rows": 90000, "Actual Rows": 20, "Actual Loops": 1, "Plans": [
+  {"Node Type": "Seq Scan", "Parent Relationship": "Outer", "Relation Name": "orders", "Schema": "causes", "Plan Rows": 90000, "Actual Rows": 80020, "Actual Loops": 1}]}]}}]',
+  true, 'SELECT * FROM orders ORDER BY created DESC, id LIMIT $1');
+SELECT causes.say('[{"Plan": {"Node Type": "Limit", "Plan Rows": 20, "Plans": [
+  {"Node Type": "Sort", "Parent Relationship": "Outer", "Sort Key": ["created DESC", "id"], "Plan Rows": 90000, "Plans": [
+  {"Node Type": "Seq Scan", "Parent Relationship": "Outer", "Relation Name": "orders", "Schema": "causes", "Plan Rows": 90000}]}]}}]',
+  false, 'SELECT * FROM orders ORDER BY created DESC, id LIMIT $1');
+-- most of the rows are wanted
+SELECT causes.say('[{"Plan": {"Node Type": "Limit", "Plan Rows": 2000, "Actual Rows": 2000, "Actual Loops": 1, "Plans": [
+  {"Node Type": "Sort", "Parent Relationship": "Outer", "Sort Key": ["id"], "Plan Rows": 2500, "Actual Rows": 2000, "Actual Loops": 1, "Plans": [
+  {"Node Type": "Seq Scan", "Parent Relationship": "Outer", "Relation Name": "orders", "Schema": "causes", "Plan Rows": 2500, "Actual Rows": 2500, "Actual Loops": 1}]}]}}]',
+  true, 'SELECT * FROM orders ORDER BY id LIMIT $1');
+-- a set-returning function has no statistics
+SELECT causes.say('[{"Plan": {"Node Type": "Function Scan", "Schema": "causes", "Function Name": "pages", "Plan Rows": 1000, "Actual Rows": 8, "Actual Loops": 1}}]');
+
 \echo == JIT
 SELECT causes.say('[{"Plan": {"Node Type": "Result", "Plan Rows": 1, "Actual Rows": 1, "Actual Loops": 1, "Actual Total Time": 900},
   "JIT": {"Functions": 300, "Timing": {"Generation": 10, "Inlining": 100, "Optimization": 400, "Emission": 190, "Total": 700}}, "Execution Time": 1400}]');

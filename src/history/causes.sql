@@ -79,7 +79,8 @@ CREATE FUNCTION citadel.plan_nodes(plan jsonb, search_path text DEFAULT NULL) RE
     SELECT w.path, w.parent, w.node ->> 'Node Type', relation.oid,
            coalesce((SELECT format('%I.%I', n.nspname, c.relname)
                      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = relation.oid),
-                    concat_ws('.', quote_ident(w.node ->> 'Schema'), quote_ident(w.node ->> 'Relation Name'))),
+                    CASE WHEN w.node ? 'Relation Name'
+                         THEN concat_ws('.', quote_ident(w.node ->> 'Schema'), quote_ident(w.node ->> 'Relation Name')) END),
            w.below_limit, w.divisor, (w.node -> 'Plan Rows')::double precision,
            (w.node -> 'Actual Loops')::double precision, (w.node -> 'Actual Rows')::double precision,
            coalesce((w.node -> 'Rows Removed by Filter')::double precision, 0), w.node ->> 'Filter', w.node - 'Plans'
@@ -175,6 +176,35 @@ GRANT EXECUTE ON FUNCTION citadel.cause_spill(citadel.plan_node[]) TO PUBLIC;
 COMMENT ON FUNCTION citadel.cause_spill(citadel.plan_node[]) IS
     'Sorts and hash tables that went to disk, from the sort space and batches that a counted plan reports.';
 
+-- A sort that keeps few of its rows, because a LIMIT asks for no more, reads all of them only to find the first ones.
+CREATE FUNCTION citadel.cause_sort_for_limit(nodes citadel.plan_node[], counted boolean) RETURNS SETOF text
+    LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+    AS $$
+    WITH sorted AS (
+        SELECT s.path, s.node -> 'Sort Key' AS keys, i.relation_name,
+               CASE WHEN counted THEN i.actual_rows * i.loops ELSE i.plan_rows * i.parallel_divisor END AS rows_in,
+               CASE WHEN counted THEN s.actual_rows * s.loops
+                    ELSE (SELECT max(l.plan_rows) FROM unnest(nodes) l
+                          WHERE l.node_type = 'Limit' AND l.path = s.path[1:cardinality(l.path)]) END AS rows_out
+        FROM unnest(nodes) s JOIN unnest(nodes) i ON i.parent = s.path
+        WHERE s.node_type = 'Sort' AND s.below_limit
+          AND i.node_type IN ('Seq Scan', 'Index Scan', 'Bitmap Heap Scan')
+    )
+    SELECT format('sorts %s%s rows of %s to return the first %s: an index in this order (%s) would give them without reading '
+                  'the others', CASE WHEN counted THEN '' ELSE 'about ' END, citadel.figure(rows_in), relation_name,
+                  citadel.figure(rows_out),
+                  (SELECT string_agg(k.key, ', ' ORDER BY k.position)
+                   FROM jsonb_array_elements_text(keys) WITH ORDINALITY AS k (key, position)))
+    FROM sorted
+    WHERE jsonb_typeof(keys) = 'array' AND rows_in >= 1000 AND rows_out <= rows_in * 0.2
+    ORDER BY rows_in DESC
+    LIMIT 2
+    $$;
+REVOKE ALL ON FUNCTION citadel.cause_sort_for_limit(citadel.plan_node[], boolean) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION citadel.cause_sort_for_limit(citadel.plan_node[], boolean) TO PUBLIC;
+COMMENT ON FUNCTION citadel.cause_sort_for_limit(citadel.plan_node[], boolean) IS
+    'Sorts below a LIMIT that read 1,000 rows of one table or more to return a fifth of them or less.';
+
 -- Only the lowest wrong node is named: the error travels up from there. A node that was stopped early (below a Limit, an
 -- input of a merge join) may well give less than planned, so there only too many rows count. Nodes without a row count
 -- of their own (BitmapAnd/Or, Memoize, Materialize re-reads, ModifyTable) are left out.
@@ -193,13 +223,15 @@ CREATE FUNCTION citadel.cause_row_estimate(nodes citadel.plan_node[]) RETURNS SE
     ), wrong AS (
         SELECT * FROM judged WHERE factor >= 10 OR factor <= 0.1
     )
-    SELECT format('row estimate off by %sx at %s: planned %s, got %s%s; ANALYZE%s, or CREATE STATISTICS on columns that '
-                  'are filtered together',
+    SELECT format('row estimate off by %sx at %s: planned %s, got %s%s; %s',
                   citadel.figure(greatest(w.factor, 1 / w.factor)),
-                  lower(w.node_type) || coalesce(' on ' || nullif(w.relation_name, ''), ''),
+                  lower(w.node_type) || coalesce(' on ' || nullif(w.relation_name, ''), ' of ' || (w.node ->> 'Function Name'), ''),
                   citadel.figure(w.plan_rows), citadel.figure(w.actual_rows),
                   CASE WHEN w.loops > 1 THEN format(' in each of %s runs', citadel.figure(w.loops)) ELSE '' END,
-                  coalesce(' ' || nullif(w.relation_name, ''), ' its tables'))
+                  CASE WHEN w.node_type = 'Function Scan'
+                       THEN 'ALTER FUNCTION ... ROWS tells the planner how many rows to expect'
+                       ELSE format('ANALYZE %s, or CREATE STATISTICS on columns that are filtered together',
+                                   coalesce(nullif(w.relation_name, ''), 'its tables')) END)
     FROM wrong w
     WHERE NOT EXISTS (SELECT FROM wrong lower_node
                       WHERE cardinality(lower_node.path) > cardinality(w.path)
@@ -388,6 +420,8 @@ CREATE FUNCTION citadel.plan_causes(plan jsonb, has_row_counts boolean DEFAULT f
         SELECT 2, c.* FROM tree, citadel.cause_sequential_scan(nodes, counted) WITH ORDINALITY AS c
         UNION ALL
         SELECT 3, c.* FROM tree, citadel.cause_index_filter(nodes, counted) WITH ORDINALITY AS c
+        UNION ALL
+        SELECT 3, c.* FROM tree, citadel.cause_sort_for_limit(nodes, counted) WITH ORDINALITY AS c
         UNION ALL
         SELECT 4, c.* FROM tree, citadel.cause_offset(nodes, counted, query) WITH ORDINALITY AS c
         UNION ALL
