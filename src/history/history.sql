@@ -194,9 +194,10 @@ COMMENT ON COLUMN citadel.index_usage.scans_total IS
     'Scans the server had counted when the index was first seen, and all since.';
 COMMENT ON COLUMN citadel.index_usage.last_counter IS 'pg_stat counter at the last snapshot.';
 
--- The counters as last seen. Unlogged, because they must vanish exactly when the server's own counters do: crash
--- recovery empties both, and then the next snapshot's values are the delta.
-CREATE UNLOGGED TABLE citadel.statement_counter (
+-- The counters as last seen. That of tables is unlogged, because it must vanish exactly when the server's own counters
+-- do: crash recovery empties both, and then the next snapshot's values are the delta. pg_stat_statements survives an
+-- immediate stop, but has a time of reset that tells when it did not survive.
+CREATE TABLE citadel.statement_counter (
     user_id oid NOT NULL,
     query_id bigint NOT NULL,
     toplevel boolean NOT NULL,
@@ -234,6 +235,7 @@ CREATE TABLE citadel.snapshot_state (
     source text PRIMARY KEY,
     last_at timestamptz,
     stats_reset timestamptz,
+    timeline text,
     failed_at timestamptz,
     failure text
 );
@@ -242,6 +244,10 @@ GRANT SELECT ON citadel.snapshot_state TO pg_monitor;
 COMMENT ON TABLE citadel.snapshot_state IS
     'Each source of history (samples, statements, tables, indexes): when it was last read, and why it could not be read, '
     'if so. failure is NULL while all is well.';
+COMMENT ON COLUMN citadel.snapshot_state.stats_reset IS 'Time of reset that the source itself reports, if it does.';
+COMMENT ON COLUMN citadel.snapshot_state.timeline IS
+    'WAL timeline at the last reading. After a promotion the counters are those of the former standby, so the first '
+    'snapshot stores no deltas.';
 
 CREATE FUNCTION citadel.history_clock() RETURNS timestamptz
     AS 'MODULE_PATHNAME', 'citadel_history_clock'

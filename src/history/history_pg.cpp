@@ -215,10 +215,10 @@ bool record_source(const char* source, TimestampTz at, const std::function<void(
     const std::string failure = error ? error->what() : "";
     pg::Spi spi;
     if (failure.empty())
-        spi.execute(
-            "INSERT INTO citadel.snapshot_state (source, last_at) VALUES ($1, $2) ON CONFLICT (source) DO UPDATE SET "
-            "last_at = excluded.last_at, failed_at = NULL, failure = NULL",
-            {pg::arg(source), pg::arg_timestamptz(at)});
+        spi.execute("INSERT INTO citadel.snapshot_state (source, last_at, timeline) VALUES ($1, $2, "
+                    "left(pg_walfile_name(pg_current_wal_lsn()), 8)) ON CONFLICT (source) DO UPDATE SET last_at = "
+                    "excluded.last_at, timeline = excluded.timeline, failed_at = NULL, failure = NULL",
+                    {pg::arg(source), pg::arg_timestamptz(at)});
     else
         spi.execute(
             "INSERT INTO citadel.snapshot_state (source, failed_at, failure) VALUES ($1, $2, $3) ON CONFLICT (source) "

@@ -133,12 +133,14 @@ std::string statement_snapshot_sql(const StatementSource& source) {
 }
 
 std::string new_texts_sql(const StatementSource& source) {
-    // The texts lie in one file that is read whole: only when there are new ones. One text for a statement, nested or not.
+    // The texts lie in one file that is read whole: only when there are new ones. One text for a statement, nested or
+    // not.
     return "WITH wanted AS MATERIALIZED (SELECT DISTINCT d.query_id, d.user_id FROM citadel.statement_delta d JOIN "
            "citadel.statement_counter k USING (query_id, user_id, toplevel) WHERE d.at = $1 AND NOT k.text_read) "
            "SELECT s.userid, s.queryid, min(s.query) FROM " +
            source.schema +
-           ".pg_stat_statements(EXISTS (SELECT FROM wanted)) s JOIN wanted w ON w.query_id = s.queryid AND w.user_id = s.userid "
+           ".pg_stat_statements(EXISTS (SELECT FROM wanted)) s JOIN wanted w ON w.query_id = s.queryid AND w.user_id = "
+           "s.userid "
            "WHERE s.dbid = " +
            std::string(this_database) + " GROUP BY s.userid, s.queryid";
 }

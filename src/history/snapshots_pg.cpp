@@ -16,7 +16,7 @@ namespace {
 constexpr std::size_t longest_text = 65536;
 
 struct LastSnapshot {
-    bool known = false; // a snapshot of this source was taken in this database
+    bool known = false; // this server has taken a snapshot of this source in this database
     pg::Arg at = pg::null(TIMESTAMPTZOID);
     std::string stats_reset;
 };
@@ -24,8 +24,8 @@ struct LastSnapshot {
 LastSnapshot last_snapshot(pg::Spi& spi, const char* source) {
     LastSnapshot last;
     const pg::Rows rows =
-        spi.query("SELECT last_at, stats_reset FROM citadel.snapshot_state WHERE source = $1 AND last_at IS "
-                  "NOT NULL",
+        spi.query("SELECT last_at, stats_reset FROM citadel.snapshot_state WHERE source = $1 AND last_at IS NOT NULL "
+                  "AND timeline = left(pg_walfile_name(pg_current_wal_lsn()), 8)",
                   {pg::arg(source)});
     if (rows.empty())
         return last;
