@@ -230,7 +230,6 @@ void append(std::vector<Entry>& to, std::vector<Entry>&& more) {
 } // namespace
 
 void drain() {
-    capture::become_consumer();
     if (restore_in_progress())
         return;
     Pending& held = pending();
