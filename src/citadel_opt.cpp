@@ -1,6 +1,7 @@
 // _PG_init: wiring, nothing else. Which room does what: docs/architecture.md.
 #include "pg/server.hpp"
 
+#include "advisor/planner_facts_pg.hpp"
 #include "advisor/what_if_pg.hpp"
 #include "capture/capture.hpp"
 #include "history/history.hpp"
@@ -24,6 +25,7 @@ extern "C" void _PG_init(void) {
         const bool preloading = process_shared_preload_libraries_in_progress;
         citadel::settings::define(preloading);
         citadel::advisor::install_what_if();
+        citadel::advisor::install_planner_facts();
         if (!preloading)
             return;
         citadel::pg::note_preloaded();

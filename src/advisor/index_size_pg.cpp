@@ -90,6 +90,9 @@ SizedIndex sized_index(Oid relation, double rows, const std::vector<AttrNumber>&
             // The columns taken as independent, as the planner does without extended statistics.
             distinct *=
                 (facts.distinct < 0 ? -facts.distinct * rows : facts.distinct) + (facts.size.null_fraction > 0 ? 1 : 0);
+        // NULLs are equal to deduplication, and no common value of the statistics.
+        if (key.size() == 1 && facts.size.null_fraction > 0)
+            index.common.push_back(facts.size.null_fraction * rows);
         if (key.size() == 1)
             for (int i = 0; i < facts.common_count; ++i)
                 index.common.push_back(facts.common[i] * rows);

@@ -39,14 +39,16 @@ class Greedy {
         const double enough = rules_.min_gain * initial_cost_;
         while (chosen_.size() < rules_.max_indexes) {
             const std::optional<std::size_t> best = next(enough);
-            if (!best)
+            if (best)
+                choose(*best);
+            else if (!choose_together(enough))
                 break;
-            choose(*best);
         }
         return chosen_;
     }
 
     bool budget_was_binding() const { return budget_was_binding_; }
+    const std::vector<std::vector<Candidate>>& bundles() const { return bundles_; }
     std::size_t candidate_count() const { return entries_.size(); }
 
   private:
@@ -235,6 +237,57 @@ class Greedy {
         add(extensions_of(candidate, statements_, rules_.candidates, existing_));
     }
 
+    // No single index is worth it any more. What would the statements with most left to gain use if they had
+    // everything?
+    bool choose_together(double enough) {
+        std::vector<std::size_t> order;
+        for (std::size_t s = 0; s < statements_.size(); ++s)
+            if (statements_[s].weight * room(s) > enough && tried_together_.count(s) == 0)
+                order.push_back(s);
+        std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+            return statements_[a].weight * room(a) > statements_[b].weight * room(b);
+        });
+        for (const std::size_t s : order) {
+            tried_together_.insert(s);
+            std::vector<Candidate> everything = offered_[s];
+            std::sort(everything.begin(), everything.end());
+            std::vector<Candidate> bundle;
+            for (Candidate& candidate : source_.used(s, everything))
+                if (std::none_of(chosen_.begin(), chosen_.end(),
+                                 [&](const Candidate& chosen) { return subsumes(chosen, candidate); }))
+                    bundle.push_back(std::move(candidate));
+            if (bundle.size() >= 2 && worth_together(bundle, enough)) {
+                for (const Candidate& candidate : bundle)
+                    for (std::size_t e = 0; e < entries_.size(); ++e)
+                        if (entries_[e].candidate == candidate) {
+                            choose(e);
+                            break; // choose() may have added entries
+                        }
+                bundles_.push_back(std::move(bundle));
+                return true;
+            }
+        }
+        return false;
+    }
+
+    bool worth_together(const std::vector<Candidate>& bundle, double enough) {
+        double bytes = used_bytes_;
+        double gain = 0.0;
+        for (const Candidate& candidate : bundle) {
+            bytes += static_cast<double>(bytes_of(candidate));
+            gain -= source_.write_cost(candidate);
+        }
+        if (rules_.budget_bytes && bytes > static_cast<double>(*rules_.budget_bytes)) {
+            budget_was_binding_ = true;
+            return false;
+        }
+        std::vector<Candidate> then = chosen_;
+        then.insert(then.end(), bundle.begin(), bundle.end());
+        for (std::size_t s = 0; s < statements_.size(); ++s)
+            gain += statements_[s].weight * (current_[s] - cache_.cost(s, then));
+        return gain > enough;
+    }
+
     const std::vector<StatementUse>& statements_;
     const ExistingIndexes& existing_;
     CostSource& source_;
@@ -248,6 +301,8 @@ class Greedy {
     std::vector<double> current_;                 // a statement: cost with what is chosen
     std::vector<double> floor_;     // a statement: lowest cost seen, that of all candidates at once included
     std::vector<Candidate> chosen_; // in order of choice
+    std::vector<std::vector<Candidate>> bundles_; // chosen as one step
+    std::set<std::size_t> tried_together_;
     double initial_cost_ = 0.0;
     double used_bytes_ = 0.0;
     bool budget_was_binding_ = false;
@@ -285,6 +340,47 @@ void prune(const std::vector<StatementUse>& statements, CostCache& cache, CostSo
     }
 }
 
+// What each index of the answer brings at its place in the order; those of a bundle count as one.
+void replay(const std::vector<StatementUse>& statements, CostCache& cache, CostSource& source,
+            const std::vector<Candidate>& set, const std::vector<std::vector<Candidate>>& bundles,
+            Selection& selection) {
+    std::vector<Candidate> so_far;
+    std::set<Candidate> done;
+    double before = selection.cost_before;
+    for (const Candidate& candidate : set) {
+        if (done.count(candidate) != 0)
+            continue;
+        std::vector<Candidate> group = {candidate};
+        for (const std::vector<Candidate>& bundle : bundles)
+            if (std::find(bundle.begin(), bundle.end(), candidate) != bundle.end())
+                for (const Candidate& other : bundle)
+                    if (other != candidate && done.count(other) == 0 &&
+                        std::find(set.begin(), set.end(), other) != set.end())
+                        group.push_back(other);
+        std::vector<Candidate> then = so_far;
+        then.insert(then.end(), group.begin(), group.end());
+        const double after = workload_cost(statements, cache, then);
+        std::vector<Helped> helped;
+        for (std::size_t s = 0; s < statements.size(); ++s) {
+            const double old_cost = cache.cost(s, so_far);
+            const double new_cost = cache.cost(s, then);
+            if (new_cost < old_cost * 0.999)
+                helped.push_back({s, old_cost, new_cost});
+        }
+        for (const Candidate& member : group) {
+            Step step{member, source.size(member), before, after, source.write_cost(member), helped, {}};
+            for (const Candidate& other : group)
+                if (other != member)
+                    step.together.push_back(other);
+            selection.steps.push_back(std::move(step));
+            done.insert(member);
+        }
+        before = after;
+        so_far = std::move(then);
+    }
+    selection.cost_after = before;
+}
+
 } // namespace
 
 Selection select_indexes(const std::vector<StatementUse>& statements, const ExistingIndexes& existing,
@@ -297,6 +393,7 @@ Selection select_indexes(const std::vector<StatementUse>& statements, const Exis
         const double enough = rules.min_gain * selection.cost_before;
         Greedy by_ratio(statements, existing, source, rules, cache, true);
         std::vector<Candidate> set = by_ratio.run();
+        std::vector<std::vector<Candidate>> bundles = by_ratio.bundles();
         selection.candidates = by_ratio.candidate_count();
         selection.budget_was_binding = by_ratio.budget_was_binding();
         prune(statements, cache, source, enough, set);
@@ -305,33 +402,13 @@ Selection select_indexes(const std::vector<StatementUse>& statements, const Exis
             Greedy by_gain(statements, existing, source, rules, cache, false);
             std::vector<Candidate> other = by_gain.run();
             prune(statements, cache, source, enough, other);
-            if (set_cost(statements, cache, source, other) < set_cost(statements, cache, source, set))
+            if (set_cost(statements, cache, source, other) < set_cost(statements, cache, source, set)) {
                 set = std::move(other);
+                bundles = by_gain.bundles();
+            }
         }
 
-        // Replay: what each index brings at its place in the order.
-        std::vector<Candidate> so_far;
-        double before = selection.cost_before;
-        for (const Candidate& candidate : set) {
-            Step step;
-            step.index = candidate;
-            step.bytes = source.size(candidate);
-            step.write_cost = source.write_cost(candidate);
-            step.cost_before = before;
-            std::vector<Candidate> then = so_far;
-            then.push_back(candidate);
-            for (std::size_t s = 0; s < statements.size(); ++s) {
-                const double old_cost = cache.cost(s, so_far);
-                const double new_cost = cache.cost(s, then);
-                if (new_cost < old_cost * 0.999)
-                    step.helped.push_back({s, old_cost, new_cost});
-            }
-            step.cost_after = workload_cost(statements, cache, then);
-            before = step.cost_after;
-            so_far = std::move(then);
-            selection.steps.push_back(std::move(step));
-        }
-        selection.cost_after = before;
+        replay(statements, cache, source, set, bundles, selection);
     }
     selection.asked = cache.asked();
     selection.computed = cache.computed();

@@ -20,6 +20,8 @@ class CostSource {
     virtual double cost(std::size_t statement, const std::vector<Candidate>& configuration) = 0;
     // Bytes on disk.
     virtual std::uint64_t size(const Candidate& candidate) = 0;
+    // The indexes of a configuration that the statement's plan uses; none when the source cannot tell.
+    virtual std::vector<Candidate> used(std::size_t, const std::vector<Candidate>&) { return {}; }
     // What keeping the index costs over the same workload, in the same unit as `cost` times weight. None yet by
     // default.
     virtual double write_cost(const Candidate&) { return 0.0; }
@@ -46,6 +48,9 @@ struct Step {
     double cost_after = 0.0;
     double write_cost = 0.0;
     std::vector<Helped> helped;
+    // Indexes that pay only together (both arms of an OR, both sides of a merge join) are chosen together: the figures
+    // of each are those of all of them.
+    std::vector<Candidate> together;
 };
 
 struct Selection {

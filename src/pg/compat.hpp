@@ -160,4 +160,13 @@ inline void copy_access_method(IndexOptInfo* index, const IndexAmRoutine* method
     index->amcostestimate = reinterpret_cast<decltype(index->amcostestimate)>(method->amcostestimate);
 }
 
+// Direction of a wanted order.
+inline bool pathkey_is_descending(const PathKey* key) {
+#if PG_VERSION_NUM >= 180000
+    return key->pk_cmptype == COMPARE_GT;
+#else
+    return key->pk_strategy == BTGreaterStrategyNumber;
+#endif
+}
+
 } // namespace citadel::pg

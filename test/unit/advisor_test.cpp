@@ -306,6 +306,40 @@ TEST(AdvisorSelection, TwoIndexesThatOnlyPayTogetherAreNotLost) {
     EXPECT_DOUBLE_EQ(chosen.cost_after, 100);
 }
 
+// Knows which indexes the cheapest row uses, as a planner does.
+class PlanTable : public CostTable {
+  public:
+    std::vector<Candidate> used(std::size_t statement, const std::vector<Candidate>& configuration) override {
+        const Row* best = nullptr;
+        for (const Row& row : rows) {
+            const bool all = std::all_of(row.indexes.begin(), row.indexes.end(), [&](const Candidate& wanted) {
+                return std::find(configuration.begin(), configuration.end(), wanted) != configuration.end();
+            });
+            if (row.statement == statement && all && (best == nullptr || row.cost < best->cost))
+                best = &row;
+        }
+        return best != nullptr ? best->indexes : std::vector<Candidate>{};
+    }
+};
+
+TEST(AdvisorSelection, BothArmsOfAnOrAreChosenTogether) {
+    StatementUse statement;
+    RelationUse use;
+    use.relation = table;
+    use.arms = {{{1, ClauseKind::equality, 0.1}}, {{2, ClauseKind::equality, 0.1}}};
+    statement.relations = {use};
+    PlanTable costs;
+    costs.rows = {{0, {}, 1000}, {0, {index_on({1}), index_on({2})}, 20}};
+    const Selection chosen = select_indexes({statement}, no_indexes, costs, {});
+    ASSERT_EQ(chosen.steps.size(), 2u);
+    EXPECT_EQ(chosen.steps[0].together, std::vector<Candidate>{chosen.steps[1].index});
+    EXPECT_DOUBLE_EQ(chosen.steps[0].cost_after, 20);
+    EXPECT_DOUBLE_EQ(chosen.cost_after, 20);
+    SelectionRules rules;
+    rules.budget_bytes = 1'500'000; // one of them fits: useless
+    EXPECT_TRUE(select_indexes({statement}, no_indexes, costs, rules).steps.empty());
+}
+
 TEST(AdvisorSelection, UntouchedStatementsAreNotAsked) {
     std::vector<StatementUse> statements;
     CostTable costs;

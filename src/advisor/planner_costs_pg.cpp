@@ -1,0 +1,251 @@
+#include "advisor/planner_costs_pg.hpp"
+
+#include "advisor/planner_facts_pg.hpp"
+#include "capture/normalize.hpp"
+
+#include "pg/guard.hpp"
+#include "pg/memory.hpp"
+#include "pg/subtransaction.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+extern "C" {
+#include "catalog/pg_authid.h"
+#include "optimizer/cost.h"
+#include "optimizer/optimizer.h"
+#include "utils/syscache.h"
+}
+
+namespace citadel::advisor {
+
+namespace {
+
+// What ends the whole run, not one statement: cancel, shutdown, lack of memory.
+bool ends_the_run(const pg::Error& error) {
+    const int code = error.sqlerrcode();
+    return code == ERRCODE_QUERY_CANCELED || ERRCODE_TO_CATEGORY(code) == ERRCODE_OPERATOR_INTERVENTION ||
+           ERRCODE_TO_CATEGORY(code) == ERRCODE_INSUFFICIENT_RESOURCES;
+}
+
+bool role_exists(Oid role) {
+    return pg::guard([role] { return SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(role)); });
+}
+
+} // namespace
+
+// The role that statements are planned as; kept from one call to the next as long as it is the same, because pinning a
+// search_path costs as much as a small plan.
+class PlannerCosts::Role {
+  public:
+    Role(Oid user, std::optional<std::string> path)
+        : user_(user), path_(std::move(path)), scope_(user, path_ ? *path_ : "\"$user\", public") {}
+    bool is(Oid user, const std::optional<std::string>& path) const { return user_ == user && path_ == path; }
+
+  private:
+    Oid user_;
+    std::optional<std::string> path_;
+    pg::RoleScope scope_;
+};
+
+PlannerCosts::PlannerCosts(std::map<RelationId, double> written_rows)
+    : memory_(CurrentMemoryContext), written_rows_(std::move(written_rows)) {}
+
+PlannerCosts::~PlannerCosts() = default;
+
+void PlannerCosts::leave_role() {
+    role_.reset();
+}
+
+void PlannerCosts::enter_role(const Entry& entry) {
+    if (entry.user == InvalidOid) {
+        role_.reset();
+        return;
+    }
+    if (role_ != nullptr && role_->is(entry.user, entry.search_path))
+        return;
+    role_.reset();
+    role_ = std::make_unique<Role>(entry.user, entry.search_path);
+}
+
+// Under the statement's role. Fills the entry with one variant for each parameter regime that can be analysed; `reason`
+// says why there is none.
+void PlannerCosts::analyse(const WorkloadStatement& statement, Entry& entry, StatementUse& use,
+                           std::vector<PlannedStmt*>& plans, std::string& reason) {
+    struct Regime {
+        std::string text;
+        const KnownValues* values;
+    };
+    std::vector<Regime> regimes;
+    regimes.push_back({capture::parsable_text(statement.text), nullptr});
+    for (const KnownValues& values : statement.known)
+        regimes.push_back({capture::restore_literals(statement.text, values.literals), &values});
+
+    std::map<Oid, std::string> unsupported;
+    for (const Regime& regime : regimes) {
+        const std::optional<pg::Error> failure = pg::try_subtransaction([&] {
+            Statement analysed = Statement::analyse(regime.text);
+            const bool bound = regime.values != nullptr && !analysed.parameter_types().empty();
+            ParamListInfo parameters = nullptr;
+            if (bound) {
+                const pg::MemorySwitch lasting(memory_);
+                parameters = analysed.bind(regime.values->binds);
+            }
+            const FactCollector facts;
+            ++planner_calls_;
+            const std::vector<PlannedStmt*> made = analysed.plan(parameters);
+            if (made.empty())
+                pg::raise(ERRCODE_FEATURE_NOT_SUPPORTED, "the statement's rules leave nothing to plan");
+            check_permissions(made);
+            plans.insert(plans.end(), made.begin(), made.end());
+            if (use.relations.empty())
+                use.relations = facts.uses();
+            unsupported.insert(facts.unsupported().begin(), facts.unsupported().end());
+            entry.variants.push_back(Variant{std::move(analysed), parameters, regime.values != nullptr});
+        });
+        if (failure && ends_the_run(*failure))
+            throw *failure;
+        if (failure && reason.empty())
+            reason = failure->what();
+    }
+    if (!entry.variants.empty() && use.relations.empty()) {
+        entry.variants.clear();
+        reason = unsupported.empty() ? "it reads no table" : unsupported.begin()->second;
+    }
+}
+
+std::optional<std::string> PlannerCosts::add(const WorkloadStatement& statement) {
+    Entry entry{statement.user, statement.search_path, {}};
+    StatementUse use;
+    std::string reason;
+    if (statement.truncated)
+        return "its text was too long to be kept whole";
+    if (statement.user != InvalidOid && !role_exists(statement.user))
+        return "its user no longer exists";
+    const pg::MemoryScope scratch("citadel_opt first plans");
+    std::vector<PlannedStmt*> plans;
+    enter_role(entry);
+    analyse(statement, entry, use, plans, reason);
+    if (entry.variants.empty())
+        return reason;
+    leave_role();
+    if (entry.user != InvalidOid && entry.user != GetUserId() && !superuser()) {
+        // Who asks must be allowed to see it as well: estimates tell about data.
+        const std::optional<pg::Error> failure = pg::try_subtransaction([&] { check_permissions(plans); });
+        if (failure && ends_the_run(*failure))
+            throw *failure;
+        if (failure)
+            return failure->what();
+    }
+    entries_.push_back(std::move(entry));
+    uses_.push_back(std::move(use));
+    return std::nullopt;
+}
+
+const HypotheticalIndex& PlannerCosts::hypothetical(const Candidate& candidate) {
+    const auto known = hypotheticals_.find(candidate);
+    if (known != hypotheticals_.end())
+        return known->second;
+    HypotheticalIndex index;
+    index.relation = candidate.relation;
+    index.name = "candidate_" + std::to_string(hypotheticals_.size() + 1);
+    for (const KeyColumn& column : candidate.key)
+        index.key.push_back(resolve_column(candidate.relation, column.column, column.descending, column.nulls_first));
+    return hypotheticals_.emplace(candidate, std::move(index)).first->second;
+}
+
+std::vector<HypotheticalIndex> PlannerCosts::resolve(const std::vector<Candidate>& configuration) {
+    std::vector<HypotheticalIndex> indexes;
+    indexes.reserve(configuration.size());
+    for (const Candidate& candidate : configuration)
+        indexes.push_back(hypothetical(candidate));
+    return indexes;
+}
+
+double PlannerCosts::cost(std::size_t statement, const std::vector<Candidate>& configuration) {
+    pg::guard([] { CHECK_FOR_INTERRUPTS(); });
+    Entry& entry = entries_.at(statement);
+    enter_role(entry);
+    double sum = 0.0;
+    const std::optional<pg::Error> failure = pg::try_subtransaction([&] {
+        const pg::MemoryScope scratch("citadel_opt plan");
+        const ArmedIndexes armed(resolve(configuration));
+        for (const Variant& variant : entry.variants) {
+            ++planner_calls_;
+            sum += total_cost(variant.statement.plan(variant.parameters));
+        }
+    });
+    if (failure) {
+        if (ends_the_run(*failure))
+            throw *failure;
+        // Planned before, and fails with these indexes: they gain nothing here.
+        return entry.last_cost;
+    }
+    const double mean = sum / static_cast<double>(entry.variants.size());
+    if (configuration.empty())
+        entry.last_cost = mean;
+    return mean;
+}
+
+std::vector<Candidate> PlannerCosts::used(std::size_t statement, const std::vector<Candidate>& configuration) {
+    Entry& entry = entries_.at(statement);
+    enter_role(entry);
+    std::vector<Candidate> found;
+    const std::optional<pg::Error> failure = pg::try_subtransaction([&] {
+        const pg::MemoryScope scratch("citadel_opt plan");
+        const ArmedIndexes armed(resolve(configuration));
+        const Variant& variant = entry.variants.back();
+        ++planner_calls_;
+        const std::vector<bool> used = armed.used_by(variant.statement.plan(variant.parameters));
+        for (std::size_t i = 0; i < configuration.size(); ++i)
+            if (used[i])
+                found.push_back(configuration[i]);
+    });
+    if (failure && ends_the_run(*failure))
+        throw *failure;
+    return found;
+}
+
+std::uint64_t PlannerCosts::size(const Candidate& candidate) {
+    const auto known = sizes_.find(candidate);
+    if (known != sizes_.end())
+        return known->second;
+    const auto bytes = static_cast<std::uint64_t>(std::max<std::int64_t>(estimated_bytes(hypothetical(candidate)), 1));
+    sizes_.emplace(candidate, bytes);
+    return bytes;
+}
+
+double PlannerCosts::write_cost(const Candidate& candidate) {
+    const auto written = written_rows_.find(candidate.relation);
+    if (written == written_rows_.end() || written->second <= 0.0)
+        return 0.0;
+    // One entry: the descent as btcostestimate() prices it (50 operators a page, a comparison a level of the binary
+    // search), the entry itself, and the leaf page, which has to be read unless the index fits the cache.
+    const double pages = std::max(static_cast<double>(size(candidate)) / BLCKSZ, 1.0);
+    const double levels = std::max(std::ceil(std::log(pages) / std::log(285.0)), 0.0) + 1.0;
+    const double descent = cpu_operator_cost * (50.0 * levels + std::log2(std::max(pages * 300.0, 2.0)));
+    const double uncached = std::clamp(1.0 - effective_cache_size / pages, 0.0, 1.0);
+    return written->second * (descent + cpu_index_tuple_cost + uncached * random_page_cost);
+}
+
+PlannerCosts::Explained PlannerCosts::explain(std::size_t statement, const std::vector<Candidate>& configuration) {
+    Entry& entry = entries_.at(statement);
+    enter_role(entry);
+    // Known values give the plan that somebody really got.
+    const Variant& variant = entry.variants.back();
+    Explained explained;
+    explained.known_values = variant.known_values;
+    const std::optional<pg::Error> failure = pg::try_subtransaction([&] {
+        const pg::MemoryScope scratch("citadel_opt plan");
+        const ArmedIndexes armed(resolve(configuration));
+        ++planner_calls_;
+        explained.plan =
+            explain_json(variant.statement.plan(variant.parameters), variant.statement.text(), variant.parameters);
+    });
+    if (failure && ends_the_run(*failure))
+        throw *failure;
+    leave_role();
+    return explained;
+}
+
+} // namespace citadel::advisor

@@ -1,0 +1,99 @@
+// Costs from the planner: the selection's CostSource over statements of a workload, each planned as its own user.
+#pragma once
+
+#include "advisor/selection.hpp"
+#include "advisor/statement_pg.hpp"
+#include "advisor/what_if_pg.hpp"
+
+#include "pg/role.hpp"
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace citadel::advisor {
+
+// Values that a statement once ran with.
+struct KnownValues {
+    std::vector<std::string> literals;             // source tokens, to put back into the normalised text
+    std::vector<std::optional<std::string>> binds; // of $1, $2 ...; none: NULL
+};
+
+struct WorkloadStatement {
+    std::string text;
+    std::int64_t query_id = 0;
+    Oid user = InvalidOid;                  // InvalidOid: the caller
+    std::optional<std::string> search_path; // none: as it is
+    double calls = 1.0;
+    double load_ms = 0.0; // measured; 0: unknown, weighted by calls alone
+    std::vector<KnownValues> known;
+    bool truncated = false; // the text was too long to be kept whole
+};
+
+// The statements that could be analysed, in a row of their own: numbers here are positions in this list.
+class PlannerCosts : public CostSource {
+  public:
+    // Rows written to each table in the time the workload stands for: what an index there costs.
+    explicit PlannerCosts(std::map<RelationId, double> written_rows = {});
+    PlannerCosts(const PlannerCosts&) = delete;
+    PlannerCosts& operator=(const PlannerCosts&) = delete;
+    ~PlannerCosts() override;
+
+    // Analyses and plans the statement as its own user: generically (parameters unknown) and with each set of known
+    // values. Returns why it cannot be examined, or nothing. The caller, too, must be allowed to read what it reads. An
+    // error other than a cancel stays inside; locks are kept until the transaction ends.
+    std::optional<std::string> add(const WorkloadStatement& statement);
+
+    const std::vector<StatementUse>& uses() const { return uses_; }
+    std::vector<StatementUse>& uses() { return uses_; }
+    std::uint64_t planner_calls() const { return planner_calls_; }
+
+    // Mean over the parameter regimes of the statement.
+    double cost(std::size_t statement, const std::vector<Candidate>& configuration) override;
+    std::vector<Candidate> used(std::size_t statement, const std::vector<Candidate>& configuration) override;
+    std::uint64_t size(const Candidate& candidate) override;
+    double write_cost(const Candidate& candidate) override;
+
+    struct Explained {
+        std::string plan; // EXPLAIN (FORMAT JSON), with constants as they are
+        bool known_values = false;
+    };
+    Explained explain(std::size_t statement, const std::vector<Candidate>& configuration);
+
+    const HypotheticalIndex& hypothetical(const Candidate& candidate);
+
+    // Back to the caller's own role; before anything but costs is done.
+    void leave_role();
+
+  private:
+    struct Variant {
+        Statement statement;
+        ParamListInfo parameters;
+        bool known_values;
+    };
+    struct Entry {
+        Oid user;
+        std::optional<std::string> search_path;
+        std::vector<Variant> variants;
+        double last_cost = 0.0;
+    };
+    class Role;
+
+    void enter_role(const Entry& entry);
+    std::vector<HypotheticalIndex> resolve(const std::vector<Candidate>& configuration);
+    void analyse(const WorkloadStatement& statement, Entry& entry, StatementUse& use, std::vector<PlannedStmt*>& plans,
+                 std::string& reason);
+
+    MemoryContext memory_; // the maker's: what lasts as long as this
+    std::map<RelationId, double> written_rows_;
+    std::vector<Entry> entries_;
+    std::vector<StatementUse> uses_;
+    std::map<Candidate, HypotheticalIndex> hypotheticals_;
+    std::map<Candidate, std::uint64_t> sizes_;
+    std::unique_ptr<Role> role_;
+    std::uint64_t planner_calls_ = 0;
+};
+
+} // namespace citadel::advisor

@@ -1,0 +1,218 @@
+#include "advisor/recommend_pg.hpp"
+
+#include "advisor/index_definition_pg.hpp"
+#include "advisor/planner_facts_pg.hpp"
+
+#include "pg/guard.hpp"
+#include "pg/text.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <set>
+
+extern "C" {
+#include "catalog/pg_class.h"
+#include "mb/pg_wchar.h"
+#include "utils/lsyscache.h"
+}
+
+namespace citadel::advisor {
+
+namespace {
+
+// Statements whose load was measured share the planner cost of all of them in proportion to that load: what runs slower
+// than the planner thinks counts for more.
+void weigh(const std::vector<WorkloadStatement>& workload, const std::vector<std::size_t>& positions,
+           PlannerCosts& costs) {
+    std::vector<StatementUse>& uses = costs.uses();
+    double load = 0.0;
+    double planned = 0.0;
+    std::vector<double> single(uses.size());
+    for (std::size_t s = 0; s < uses.size(); ++s) {
+        const WorkloadStatement& statement = workload[positions[s]];
+        single[s] = std::max(costs.cost(s, {}), 0.01);
+        uses[s].weight = std::max(statement.calls, 0.0);
+        if (statement.load_ms > 0.0) {
+            load += statement.load_ms;
+            planned += statement.calls * single[s];
+        }
+    }
+    for (std::size_t s = 0; s < uses.size(); ++s)
+        if (const double measured = workload[positions[s]].load_ms; measured > 0.0 && planned > 0.0)
+            uses[s].weight = measured / load * planned / single[s];
+}
+
+std::string unused_name(const HypotheticalIndex& index, std::set<std::string>& taken) {
+    const std::string wanted = choose_index_name(index.relation, index.key);
+    std::string name = wanted;
+    for (int i = 1; taken.count(name) != 0; ++i) {
+        const std::string suffix = "_" + std::to_string(i);
+        const std::size_t room = NAMEDATALEN - 1 - suffix.size();
+        // Never cut a character in two.
+        const int kept = wanted.size() <= room
+                             ? static_cast<int>(wanted.size())
+                             : pg_mbcliplen(wanted.c_str(), static_cast<int>(wanted.size()), static_cast<int>(room));
+        name = wanted.substr(0, static_cast<std::size_t>(kept)) + suffix;
+        const char* text = name.c_str();
+        const Oid relation = index.relation;
+        if (pg::guard([=] { return get_relname_relid(text, get_rel_namespace(relation)); }) != InvalidOid)
+            taken.insert(name);
+    }
+    taken.insert(name);
+    return name;
+}
+
+std::string column_name(RelationId relation, ColumnNumber column) {
+    return pg::guard([=] { return get_attname(relation, column, false); });
+}
+
+std::string key_text(const Candidate& index) {
+    std::string text = pg::qualified_name(index.relation) + " (";
+    for (std::size_t i = 0; i < index.key.size(); ++i)
+        text += (i == 0 ? "" : ", ") + column_name(index.relation, index.key[i].column);
+    return text + ")";
+}
+
+// What the columns of the index are for, in the statements that it helps.
+std::string describe(const Candidate& index, const std::vector<Beneficiary>& helped,
+                     const std::vector<const StatementUse*>& uses) {
+    struct Part {
+        const char* what;
+        std::vector<std::string> columns;
+    };
+    std::vector<Part> parts = {{"equality on", {}}, {"join on", {}}, {"range on", {}}, {"order of", {}}, {"also", {}}};
+    for (const KeyColumn& column : index.key) {
+        std::size_t role = 4;
+        const auto look = [&](const std::vector<Clause>& clauses) {
+            for (const Clause& clause : clauses)
+                if (clause.column == column.column)
+                    role = std::min<std::size_t>(role, clause.kind == ClauseKind::join_equality ? 1
+                                                       : clause.kind == ClauseKind::range       ? 2
+                                                                                                : 0);
+        };
+        for (const StatementUse* use : uses)
+            for (const RelationUse& relation : use->relations) {
+                if (relation.relation != index.relation)
+                    continue;
+                look(relation.clauses);
+                for (const std::vector<Clause>& arm : relation.arms)
+                    look(arm);
+                for (const Key& order : relation.orders)
+                    for (const KeyColumn& ordered : order)
+                        if (ordered.column == column.column)
+                            role = std::min<std::size_t>(role, 3);
+            }
+        parts[role].columns.push_back(column_name(index.relation, column.column));
+    }
+    std::string text;
+    for (const Part& part : parts) {
+        if (part.columns.empty())
+            continue;
+        text += text.empty() ? "" : ", ";
+        text += part.what;
+        for (std::size_t i = 0; i < part.columns.size(); ++i)
+            text += (i == 0 ? " " : " and ") + part.columns[i];
+    }
+    if (helped.empty())
+        return text;
+    char figures[160];
+    std::snprintf(figures, sizeof figures, "; %zu statement%s cheaper, one from cost %.2f to %.2f", helped.size(),
+                  helped.size() == 1 ? "" : "s", helped.front().cost_before, helped.front().cost_after);
+    return text + figures;
+}
+
+} // namespace
+
+Advice recommend(const std::vector<WorkloadStatement>& workload, const AdviceRules& rules) {
+    Advice advice;
+    PlannerCosts costs(rules.written_rows);
+    std::vector<std::size_t> positions; // of the examined statements in the workload
+    for (std::size_t i = 0; i < workload.size(); ++i) {
+        if (const std::optional<std::string> reason = costs.add(workload[i]))
+            advice.skipped.push_back({i, *reason});
+        else
+            positions.push_back(i);
+    }
+    advice.examined = positions.size();
+    weigh(workload, positions, costs);
+
+    std::map<RelationId, std::vector<ExistingIndex>> indexes;
+    costs.leave_role();
+    for (const StatementUse& use : costs.uses())
+        for (const RelationUse& relation : use.relations)
+            if (indexes.count(relation.relation) == 0)
+                indexes.emplace(relation.relation, existing_indexes(relation.relation));
+    const ExistingIndexes existing = [&](RelationId relation) -> const std::vector<ExistingIndex>& {
+        return indexes.at(relation);
+    };
+
+    SelectionRules selection_rules;
+    selection_rules.candidates.max_key_columns = rules.max_key_columns;
+    if (rules.budget_bytes)
+        selection_rules.budget_bytes = static_cast<std::uint64_t>(*rules.budget_bytes);
+    const Selection selection = select_indexes(costs.uses(), existing, costs, selection_rules);
+    costs.leave_role();
+    advice.cost_before = selection.cost_before;
+    advice.cost_after = selection.cost_after;
+    advice.candidates = selection.candidates;
+    advice.budget_was_binding = selection.budget_was_binding;
+
+    std::set<std::string> names;
+    std::vector<Candidate> chosen;
+    std::vector<Candidate> before;
+    for (std::size_t i_step = 0; i_step < selection.steps.size(); ++i_step) {
+        const Step& step = selection.steps[i_step];
+        Recommendation found;
+        found.index = step.index;
+        found.bytes = step.bytes;
+        found.cost_before = step.cost_before;
+        found.cost_after = step.cost_after;
+        found.write_cost = step.write_cost;
+        std::vector<Helped> helped = step.helped;
+        const auto gain = [&](const Helped& h) {
+            return costs.uses()[h.statement].weight * (h.cost_before - h.cost_after);
+        };
+        std::stable_sort(helped.begin(), helped.end(),
+                         [&](const Helped& a, const Helped& b) { return gain(a) > gain(b); });
+        std::vector<Candidate> after = before;
+        after.push_back(step.index);
+        after.insert(after.end(), step.together.begin(), step.together.end());
+        std::vector<const StatementUse*> uses;
+        for (std::size_t i = 0; i < helped.size(); ++i) {
+            Beneficiary beneficiary{
+                positions[helped[i].statement], helped[i].cost_before, helped[i].cost_after, {}, {}, false};
+            if (i < rules.evidence_statements) {
+                const PlannerCosts::Explained plan = costs.explain(helped[i].statement, after);
+                beneficiary.plan_before = costs.explain(helped[i].statement, before).plan;
+                beneficiary.plan_after = plan.plan;
+                beneficiary.known_values = plan.known_values;
+            }
+            found.helped.push_back(std::move(beneficiary));
+            uses.push_back(&costs.uses()[helped[i].statement]);
+        }
+        chosen.push_back(step.index);
+        if (chosen.size() == before.size() + 1 + step.together.size())
+            before = chosen; // the last of those that were chosen together
+        costs.leave_role();
+
+        HypotheticalIndex index = costs.hypothetical(step.index);
+        index.name = unused_name(index, names);
+        found.name = index.name;
+        found.definition = create_index_statement(index);
+        found.reason = describe(step.index, found.helped, uses);
+        for (std::size_t i = 0; i < step.together.size(); ++i)
+            found.reason += (i == 0 ? "; pays only together with " : " and ") + key_text(step.together[i]);
+        const Oid relation = step.index.relation;
+        if (pg::guard([=] { return get_rel_relkind(relation); }) == RELKIND_PARTITIONED_TABLE)
+            found.build_note =
+                "The table is partitioned, and CONCURRENTLY is not allowed on it: this statement blocks writes to "
+                "every "
+                "partition while it runs. Without blocking: CREATE INDEX ... ON ONLY the parent, CREATE INDEX "
+                "CONCURRENTLY on each partition, then ALTER INDEX ... ATTACH PARTITION for each.";
+        advice.recommendations.push_back(std::move(found));
+    }
+    advice.planner_calls = costs.planner_calls();
+    return advice;
+}
+
+} // namespace citadel::advisor

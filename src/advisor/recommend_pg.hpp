@@ -1,0 +1,66 @@
+// From a workload to recommendations: analyse, select, explain the choice.
+#pragma once
+
+#include "advisor/planner_costs_pg.hpp"
+#include "advisor/selection.hpp"
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace citadel::advisor {
+
+struct AdviceRules {
+    int max_key_columns = 3;
+    std::optional<std::int64_t> budget_bytes;
+    std::size_t evidence_statements = 0;       // plans before and after are taken of that many statements an index
+    std::map<RelationId, double> written_rows; // in the time of the workload
+};
+
+// A statement that an index makes cheaper, in planner cost of one execution.
+struct Beneficiary {
+    std::size_t statement = 0; // position in the workload
+    double cost_before = 0.0;
+    double cost_after = 0.0;
+    std::string plan_before; // EXPLAIN JSON; empty unless asked for
+    std::string plan_after;
+    bool known_values = false;
+};
+
+struct Recommendation {
+    Candidate index;
+    std::string name;
+    std::string definition; // CREATE INDEX CONCURRENTLY ..., or CREATE INDEX on a partitioned table
+    std::string build_note; // what to know before running it; may be empty
+    std::uint64_t bytes = 0;
+    double cost_before = 0.0; // of the workload
+    double cost_after = 0.0;
+    double write_cost = 0.0;
+    std::string reason;
+    std::vector<Beneficiary> helped; // largest weighted gain first
+};
+
+struct SkippedStatement {
+    std::size_t statement = 0; // position in the workload
+    std::string reason;
+};
+
+struct Advice {
+    std::vector<Recommendation> recommendations;
+    std::vector<SkippedStatement> skipped;
+    std::size_t examined = 0;
+    double cost_before = 0.0;
+    double cost_after = 0.0;
+    std::size_t candidates = 0;
+    std::uint64_t planner_calls = 0;
+    bool budget_was_binding = false;
+};
+
+// Costs are in planner units. A statement's share of them is its share of the measured load where that is known, else
+// its calls times its planned cost. Nothing is created. Raises on cancel; a statement that fails is skipped with a
+// reason.
+Advice recommend(const std::vector<WorkloadStatement>& workload, const AdviceRules& rules);
+
+} // namespace citadel::advisor
