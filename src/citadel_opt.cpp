@@ -1,6 +1,7 @@
 // _PG_init: wiring, nothing else. Which room does what: docs/architecture.md.
 #include "pg/server.hpp"
 
+#include "advisor/advise_job.hpp"
 #include "advisor/planner_facts_pg.hpp"
 #include "advisor/what_if_pg.hpp"
 #include "capture/capture.hpp"
@@ -30,6 +31,7 @@ extern "C" void _PG_init(void) {
             return;
         citadel::pg::note_preloaded();
         citadel::capture::install();
+        citadel::advisor::register_advise_job();
         citadel::jobs::install();
         citadel::history::install();
         citadel::maintenance::install();

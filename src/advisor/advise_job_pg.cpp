@@ -1,0 +1,202 @@
+#include "advisor/advise_job.hpp"
+
+#include "advisor/recommend_pg.hpp"
+#include "advisor/workload_pg.hpp"
+#include "capture/redact_plan.hpp"
+#include "jobs/jobs.hpp"
+#include "pg/clock.hpp"
+#include "pg/memory.hpp"
+#include "pg/spi.hpp"
+#include "settings/settings.hpp"
+
+namespace citadel::advisor {
+
+namespace {
+
+// Plans before and after are stored of that many statements an index.
+constexpr std::size_t evidence_statements = 5;
+
+void append_json_text(std::string& json, const std::string& text) {
+    json += '"';
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (c == '"' || c == '\\') {
+            json += '\\';
+            json += c;
+        } else if (byte < 0x20) {
+            const char* digits = "0123456789abcdef";
+            json += "\\u00";
+            json += digits[byte >> 4];
+            json += digits[byte & 15];
+        } else {
+            json += c;
+        }
+    }
+    json += '"';
+}
+
+// A plan whose constants could not be taken out is not kept.
+std::string plan_or_null(const std::string& plan) {
+    const std::string redacted = plan.empty() ? plan : capture::redact_plan(plan);
+    return redacted.empty() ? "null" : redacted;
+}
+
+std::string evidence_of(const Recommendation& found, const std::vector<WorkloadStatement>& workload) {
+    std::string json = "{\"build_note\": ";
+    if (found.build_note.empty())
+        json += "null";
+    else
+        append_json_text(json, found.build_note);
+    json += ", \"statements\": [";
+    for (std::size_t i = 0; i < found.helped.size() && i < evidence_statements; ++i) {
+        const Beneficiary& helped = found.helped[i];
+        const WorkloadStatement& statement = workload[helped.statement];
+        json += i == 0 ? "{" : ", {";
+        json +=
+            "\"query_id\": " + std::to_string(statement.query_id) + ", \"user_id\": " + std::to_string(statement.user);
+        json +=
+            ", \"calls\": " + std::to_string(statement.calls) + ", \"load_ms\": " + std::to_string(statement.load_ms);
+        json += ", \"cost_before\": " + std::to_string(helped.cost_before);
+        json += ", \"cost_after\": " + std::to_string(helped.cost_after);
+        json += std::string(", \"planned_with\": ") + (helped.known_values ? "\"known values\"" : "\"unknown values\"");
+        json += ", \"plan_before\": " + plan_or_null(helped.plan_before);
+        json += ", \"plan_after\": " + plan_or_null(helped.plan_after) + "}";
+    }
+    return json + "]}";
+}
+
+// Stores one recommendation: a new row, or the open one for the same columns brought up to date. Returns its id.
+std::int64_t store(pg::Spi& spi, const Recommendation& found, const std::vector<WorkloadStatement>& workload) {
+    const std::vector<pg::Arg> values = {
+        pg::arg_oid(found.index.relation),
+        pg::arg(found.definition),
+        pg::arg(static_cast<std::int64_t>(found.bytes)),
+        pg::arg(found.cost_before),
+        pg::arg(found.cost_after),
+        pg::arg(found.cost_before > 0.0 ? 1.0 - found.cost_after / found.cost_before : 0.0),
+        pg::arg(found.write_cost),
+        pg::arg(static_cast<std::int32_t>(found.helped.size())),
+        pg::arg(found.reason),
+        pg::arg_as(JSONBOID, evidence_of(found, workload)),
+    };
+    // The same index is the same columns of the same table, whatever its name would be.
+    const pg::Rows rows = spi.query(R"(
+        WITH target AS (
+            SELECT c.oid, n.nspname::text AS schema_name, c.relname::text AS relation_name
+            FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1
+        ), updated AS (
+            UPDATE citadel.index_recommendation r
+            SET relation_oid = $1, definition = $2, size_bytes = $3, cost_before = $4, cost_after = $5, improvement = $6,
+                write_cost = $7, queries_helped = $8, reason = $9, evidence = $10, last_found = pg_catalog.now()
+            FROM target t
+            WHERE r.schema_name = t.schema_name AND r.relation_name = t.relation_name AND r.status = 'open'
+              AND pg_catalog.substring(r.definition, ' USING .*$') = pg_catalog.substring($2, ' USING .*$')
+            RETURNING r.id
+        ), inserted AS (
+            INSERT INTO citadel.index_recommendation (relation_oid, schema_name, relation_name, definition, access_method,
+                size_bytes, cost_before, cost_after, improvement, write_cost, queries_helped, reason, evidence)
+            SELECT $1, t.schema_name, t.relation_name, $2, 'btree', $3, $4, $5, $6, $7, $8, $9, $10
+            FROM target t WHERE NOT EXISTS (SELECT FROM updated)
+            RETURNING id
+        )
+        SELECT id FROM updated UNION ALL SELECT id FROM inserted ORDER BY id LIMIT 1)",
+                                    values);
+    if (rows.empty())
+        return 0; // the table was dropped meanwhile
+    const std::int64_t id = rows.int64(0, 0);
+    spi.execute("DELETE FROM citadel.index_recommendation_query WHERE recommendation_id = $1", {pg::arg(id)});
+    for (const Beneficiary& helped : found.helped) {
+        const WorkloadStatement& statement = workload[helped.statement];
+        spi.execute("INSERT INTO citadel.index_recommendation_query VALUES ($1, $2, $3, $4, $5)",
+                    {pg::arg(id), pg::arg(statement.query_id), pg::arg_oid(statement.user), pg::arg(helped.cost_before),
+                     pg::arg(helped.cost_after)});
+    }
+    return id;
+}
+
+// Open recommendations that this run did not find again: their index exists now, or they are no longer worth having.
+void close_vanished(pg::Spi& spi, const std::vector<std::int64_t>& found) {
+    std::string ids = "{";
+    for (const std::int64_t id : found)
+        ids += (ids.size() > 1 ? "," : "") + std::to_string(id);
+    ids += "}";
+    spi.execute(R"(
+        UPDATE citadel.index_recommendation r
+        SET status = CASE WHEN EXISTS (
+                SELECT FROM pg_catalog.pg_index i
+                JOIN pg_catalog.pg_class c ON c.oid = i.indrelid
+                JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                CROSS JOIN LATERAL (SELECT
+                    pg_catalog.rtrim(pg_catalog.substring(pg_catalog.pg_get_indexdef(i.indexrelid), ' USING .*$'), ')'),
+                    pg_catalog.rtrim(pg_catalog.substring(r.definition, ' USING .*$'), ')')) AS d (existing, wanted)
+                WHERE n.nspname = r.schema_name AND c.relname = r.relation_name AND i.indisvalid
+                  AND (d.existing = d.wanted OR pg_catalog.starts_with(d.existing, d.wanted || ',')
+                       OR pg_catalog.starts_with(d.existing, d.wanted || ') INCLUDE ')))
+            THEN 'applied' ELSE 'obsolete' END
+        WHERE r.status = 'open' AND r.id <> ALL ($1))",
+                {pg::arg_as(INT8ARRAYOID, ids)});
+}
+
+void log_run(pg::Spi& spi, std::int64_t run_id, TimestampTz started, const CapturedWorkload& workload,
+             const Advice& advice) {
+    const std::size_t known = workload.statements.size() + workload.left_out;
+    spi.execute("DELETE FROM citadel.advisor_run_log WHERE run_id = $1", {pg::arg(run_id)});
+    spi.execute("DELETE FROM citadel.advisor_skipped WHERE run_id = $1", {pg::arg(run_id)});
+    spi.execute(
+        "INSERT INTO citadel.advisor_run_log VALUES ($1, $2, pg_catalog.clock_timestamp(), $3, $4, $5, $6, $7, $8, $9)",
+        {pg::arg(run_id), pg::arg_timestamptz(started), pg::arg(static_cast<std::int32_t>(known)),
+         pg::arg(static_cast<std::int32_t>(advice.examined)), pg::arg(static_cast<std::int32_t>(advice.candidates)),
+         pg::arg(static_cast<std::int64_t>(advice.planner_calls)),
+         pg::arg(static_cast<std::int32_t>(advice.recommendations.size())), pg::arg(advice.cost_before),
+         pg::arg(advice.cost_after)});
+    for (const SkippedStatement& skipped : advice.skipped) {
+        const WorkloadStatement& statement = workload.statements[skipped.statement];
+        spi.execute(
+            "INSERT INTO citadel.advisor_skipped VALUES ($1, $2, $3, $4)",
+            {pg::arg(run_id), pg::arg(statement.query_id), pg::arg_oid(statement.user), pg::arg(skipped.reason)});
+    }
+    if (workload.left_out > 0)
+        spi.execute(
+            "INSERT INTO citadel.advisor_skipped VALUES ($1, 0, 0, $2)",
+            {pg::arg(run_id), pg::arg("it is not among the heaviest " + std::to_string(workload.statements.size()) +
+                                      " (" + std::to_string(workload.left_out) + " statements in all)")});
+    spi.execute(R"(DELETE FROM citadel.advisor_skipped WHERE run_id NOT IN
+                   (SELECT run_id FROM citadel.advisor_run_log ORDER BY run_id DESC LIMIT 20))");
+    spi.execute(R"(DELETE FROM citadel.advisor_run_log WHERE run_id NOT IN
+                   (SELECT run_id FROM citadel.advisor_run_log ORDER BY run_id DESC LIMIT 1000))");
+}
+
+void run_advise(std::int64_t run_id) {
+    const pg::MemoryScope scratch("citadel_opt advise");
+    const TimestampTz started = pg::now();
+    {
+        // Analysis locks the tables that it reads. It never queues for long behind somebody's DDL: the statement is
+        // skipped then, with that reason.
+        pg::Spi spi;
+        spi.query("SELECT pg_catalog.set_config('lock_timeout', '500ms', true)");
+    }
+    const CapturedWorkload workload = captured_workload();
+    AdviceRules rules;
+    rules.evidence_statements = evidence_statements;
+    rules.written_rows = written_rows();
+    const Advice advice = recommend(workload.statements, rules);
+
+    pg::Spi spi;
+    std::vector<std::int64_t> found;
+    for (const Recommendation& recommendation : advice.recommendations)
+        if (const std::int64_t id = store(spi, recommendation, workload.statements); id != 0)
+            found.push_back(id);
+    // An empty history says nothing about yesterday's recommendations.
+    if (advice.examined > 0)
+        close_vanished(spi, found);
+    log_run(spi, run_id, started, workload, advice);
+}
+
+} // namespace
+
+void register_advise_job() {
+    jobs::register_job({"advise", "Finds indexes that would help the captured workload", "1 hour", false, run_advise,
+                        [] { return settings::advise_interval_s; }});
+}
+
+} // namespace citadel::advisor
