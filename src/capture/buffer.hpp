@@ -98,7 +98,8 @@ enum Counter : int {
 // What a statement is armed for (bits).
 enum Armed : unsigned { armed_none = 0, armed_row_counts = 1, armed_plan_at_start = 2 };
 
-class Buffer {
+// The padding keeps what different processes write on different cache lines.
+class Buffer { // NOLINT(clang-analyzer-optin.performance.Padding)
   public:
     // Bytes for a buffer of about `wanted` bytes and so many backends.
     static std::size_t size_for(std::size_t wanted, int backends);

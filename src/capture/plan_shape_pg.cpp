@@ -130,14 +130,14 @@ class Walker {
             const auto* scan = as<IndexScan>(plan);
             const bool folded = relation(scan->scan.scanrelid, hash);
             index(folded, scan->indexid, scan->indexqual, scan->indexorderby, hash);
-            hash.add(static_cast<std::uint64_t>(scan->indexorderdir + 2));
+            hash.add(static_cast<std::uint64_t>(scan->indexorderdir));
             break;
         }
         case T_IndexOnlyScan: {
             const auto* scan = as<IndexOnlyScan>(plan);
             const bool folded = relation(scan->scan.scanrelid, hash);
             index(folded, scan->indexid, scan->indexqual, scan->indexorderby, hash);
-            hash.add(static_cast<std::uint64_t>(scan->indexorderdir + 2));
+            hash.add(static_cast<std::uint64_t>(scan->indexorderdir));
             break;
         }
         case T_BitmapIndexScan: {

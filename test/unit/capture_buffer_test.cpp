@@ -106,6 +106,7 @@ TEST_F(BufferTest, ManyWritersAndOneReaderLoseNothing) {
             }
     });
     std::vector<std::thread> threads;
+    threads.reserve(writers);
     for (std::uint64_t w = 0; w < writers; ++w)
         threads.emplace_back([&, w] {
             for (std::uint64_t i = 0; i < each; ++i)
@@ -283,7 +284,8 @@ TEST_F(BufferTest, FullStoreKeepsWhatTheReaderHasNotTaken) {
     EXPECT_EQ(taken, stored);
     std::uint64_t again = 0;
     for (std::uint64_t q = 2000; q < 2050; ++q)
-        again += store.store_statement({5, 10, q}, text, "", false, 0, static_cast<std::int64_t>(q)) == Store::Stored::yes;
+        again +=
+            store.store_statement({5, 10, q}, text, "", false, 0, static_cast<std::int64_t>(q)) == Store::Stored::yes;
     EXPECT_GE(again, 45u); // taken ones made room
     EXPECT_GT(buffer_->counted(count_evicted), 0u);
 }
@@ -302,6 +304,7 @@ TEST_F(BufferTest, StoreUnderConcurrencyLeaksNoBlocks) {
                            });
     });
     std::vector<std::thread> writers;
+    writers.reserve(3);
     for (int w = 0; w < 3; ++w)
         writers.emplace_back([&, w] {
             for (std::uint64_t i = 0; i < 20000; ++i) {
