@@ -155,10 +155,14 @@ SET citadel_opt.slow_query_threshold = 0;
 CREATE ROLE guarded PASSWORD 'secret-1';
 CREATE TABLE made AS SELECT 'secret-2'::text AS a;
 COPY (SELECT 'secret-3') TO PROGRAM 'cat >/dev/null # secret-4';
-SELECT 'x' /* secret-5 */ AS commented; -- secret-6
+SELECT count(*) /* secret-5 */ AS commented FROM big WHERE filler = 'secret-6' OR id = 4711 -- secret-7
+	AND id > 0;
 END
+is($node->safe_psql($db, q{SELECT query FROM citadel.captured_statements() WHERE query LIKE '%AS commented%'}),
+	"SELECT count(*)  AS commented FROM big WHERE filler = \$1 OR id = \$2 \n\tAND id > \$3", 'comments are dropped');
 is($node->safe_psql($db, <<'END'), '0', 'no literal, comment or utility text is kept in texts and plans');
-SELECT count(*) FROM citadel.captured_statements() WHERE query ~ 'secret-' OR plan::text ~ 'secret-'
+SELECT count(*) FROM citadel.captured_statements() 
+WHERE query ~ 'secret-|4711' OR plan::text ~ 'secret-|4711'
 END
 
 # --- full: dropped and counted, and no statement fails
@@ -188,6 +192,25 @@ END
 # --- the reader goes and another one comes: what it had taken is handed out again
 $reader->quit;
 is($node->safe_psql($db, 'SELECT citadel.debug_hold_capture()'), 't', 'another session becomes the reader');
+
+$node->stop('fast');
+no_crash($node);
+
+# --- before pg_stat_statements in the list: our instrumentation serves it as well
+$node = citadel_node('first', preload => 'citadel_opt, pg_stat_statements',
+	config => "citadel_opt.databases = 'none_of_them'\ncitadel_opt.slow_query_threshold = 0\n");
+$reader = $node->background_psql($db, on_error_stop => 1);
+$reader->query_safe('SELECT citadel.debug_hold_capture()');
+$node->safe_psql($db, 'CREATE TABLE t AS SELECT g FROM generate_series(1, 1000) g; SELECT count(*) AS ordered FROM t');
+my $theirs = $node->safe_psql($db,
+	"SELECT shared_blks_hit + shared_blks_read FROM pg_stat_statements WHERE query LIKE '%AS ordered%'");
+my $ours = $reader->query_safe(<<'END');
+SELECT d.shared_hit + d.shared_read FROM citadel.debug_drain_capture() d JOIN citadel.captured_statements() s USING (query_id)
+WHERE s.query LIKE '%AS ordered%'
+END
+cmp_ok($theirs, '>', 0, 'pg_stat_statements sees buffers');
+is($ours, $theirs, 'and so do we');
+$reader->quit;
 
 $node->stop('fast');
 no_crash($node);
