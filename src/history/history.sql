@@ -171,7 +171,7 @@ REVOKE ALL ON citadel.index_delta FROM PUBLIC;
 GRANT SELECT ON citadel.index_delta TO pg_monitor;
 COMMENT ON TABLE citadel.index_delta IS 'Scans of each index between the previous snapshot and at; only indexes that were used.';
 
-CREATE TABLE citadel.index_usage (
+CREATE TABLE citadel.index_counter (
     index oid NOT NULL,
     database oid NOT NULL,
     schema_name name NOT NULL,
@@ -182,17 +182,17 @@ CREATE TABLE citadel.index_usage (
     first_seen timestamptz NOT NULL,
     PRIMARY KEY (index, database)
 );
-REVOKE ALL ON citadel.index_usage FROM PUBLIC;
-GRANT SELECT ON citadel.index_usage TO pg_monitor;
-COMMENT ON TABLE citadel.index_usage IS
+REVOKE ALL ON citadel.index_counter FROM PUBLIC;
+GRANT SELECT ON citadel.index_counter TO pg_monitor;
+COMMENT ON TABLE citadel.index_counter IS
     'Every user index since it was first seen: scans that statistics resets cannot forget, and when it was last used (to '
     'the snapshot, one minute; NULL: not since first_seen).';
-COMMENT ON COLUMN citadel.index_usage.database IS
+COMMENT ON COLUMN citadel.index_counter.database IS
     'OID of the database in which the row was written: rows that came with a restored dump are matched by name again at '
     'the next snapshot, so that each index has one row.';
-COMMENT ON COLUMN citadel.index_usage.scans_total IS
+COMMENT ON COLUMN citadel.index_counter.scans_total IS
     'Scans the server had counted when the index was first seen, and all since.';
-COMMENT ON COLUMN citadel.index_usage.last_counter IS 'pg_stat counter at the last snapshot.';
+COMMENT ON COLUMN citadel.index_counter.last_counter IS 'pg_stat counter at the last snapshot.';
 
 -- The counters as last seen. That of tables is unlogged, because it must vanish exactly when the server's own counters
 -- do: crash recovery empties both, and then the next snapshot's values are the delta. pg_stat_statements survives an
@@ -300,4 +300,4 @@ COMMENT ON VIEW citadel.visible_statement_delta IS 'citadel.statement_delta, as 
 SELECT pg_catalog.pg_extension_config_dump('citadel.statement', '');
 SELECT pg_catalog.pg_extension_config_dump('citadel.plan', '');
 SELECT pg_catalog.pg_extension_config_dump('citadel.parameter_set', '');
-SELECT pg_catalog.pg_extension_config_dump('citadel.index_usage', '');
+SELECT pg_catalog.pg_extension_config_dump('citadel.index_counter', '');

@@ -171,12 +171,12 @@ std::string table_snapshot_sql() {
 
 std::string adopt_index_usage_sql() {
     const std::string database(this_database);
-    return "INSERT INTO citadel.index_usage (index, database, schema_name, index_name, last_counter, scans_total, "
+    return "INSERT INTO citadel.index_counter (index, database, schema_name, index_name, last_counter, scans_total, "
            "last_used, "
            "first_seen) SELECT DISTINCT ON (i.oid) i.oid, " +
            database + ", u.schema_name, u.index_name, CASE WHEN u.database = " + database +
            " THEN u.last_counter ELSE 0 END, u.scans_total, u.last_used, u.first_seen "
-           "FROM citadel.index_usage u JOIN pg_namespace n ON n.nspname = u.schema_name "
+           "FROM citadel.index_counter u JOIN pg_namespace n ON n.nspname = u.schema_name "
            "JOIN pg_class i ON i.relnamespace = n.oid AND i.relname = u.index_name AND i.relkind = 'i' WHERE "
            "u.database <> " +
            database +
@@ -185,7 +185,7 @@ std::string adopt_index_usage_sql() {
 }
 
 std::string forget_index_usage_sql() {
-    return "DELETE FROM citadel.index_usage u WHERE u.database <> " + std::string(this_database) +
+    return "DELETE FROM citadel.index_counter u WHERE u.database <> " + std::string(this_database) +
            " OR NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = u.index AND c.relkind = 'i')";
 }
 
@@ -199,9 +199,9 @@ std::string index_snapshot_sql(bool has_last_scan) {
            "l.schema_name IS DISTINCT FROM c.schema_name OR l.index_name IS DISTINCT FROM c.index_name AS renamed, "
            "CASE WHEN l.index IS NULL OR c.counter < l.last_counter THEN c.counter ELSE c.counter - l.last_counter END "
            "AS scans "
-           "FROM seen c LEFT JOIN citadel.index_usage l ON l.index = c.index AND l.database = " +
+           "FROM seen c LEFT JOIN citadel.index_counter l ON l.index = c.index AND l.database = " +
            database +
-           "), kept AS (INSERT INTO citadel.index_usage AS u (index, database, schema_name, index_name, last_counter, "
+           "), kept AS (INSERT INTO citadel.index_counter AS u (index, database, schema_name, index_name, last_counter, "
            "scans_total, last_used, first_seen) SELECT index, " +
            database +
            ", schema_name, index_name, counter, scans, "

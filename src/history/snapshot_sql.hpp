@@ -38,7 +38,7 @@ std::string new_texts_sql(const StatementSource& source);
 
 std::string table_snapshot_sql();
 
-// Rows of citadel.index_usage whose index is not here by its OID, because they came with a restored dump or because
+// Rows of citadel.index_counter whose index is not here by its OID, because they came with a restored dump or because
 // REINDEX CONCURRENTLY gave the index a new one: the index of the same name takes them over. Then, those of indexes
 // that are gone for good. Neither takes parameters.
 std::string adopt_index_usage_sql();

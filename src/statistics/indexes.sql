@@ -56,7 +56,7 @@ CREATE FUNCTION citadel.get_index_statistics(relation regclass DEFAULT NULL) RET
                 THEN (SELECT (to_jsonb(s) ->> 'last_idx_scan')::timestamptz FROM pg_stat_all_indexes AS s
                     WHERE s.indexrelid = t.oid) END)) AS last_used
         FROM tree AS t
-        LEFT JOIN citadel.index_usage AS u ON u.index = t.oid
+        LEFT JOIN citadel.index_counter AS u ON u.index = t.oid
         GROUP BY t.root
     ), referenced AS MATERIALIZED (
         -- once, because no index of pg_constraint leads with conindid
