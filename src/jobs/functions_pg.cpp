@@ -23,6 +23,8 @@ namespace citadel::jobs {
 
 namespace {
 
+constexpr std::int64_t longest_setting = 100 * 366 * microseconds_per_day;
+
 // The name of a job that exists; raises an error otherwise.
 std::string job_name(FunctionCallInfo fcinfo, int argument) {
     if (PG_ARGISNULL(argument))
@@ -33,7 +35,11 @@ std::string job_name(FunctionCallInfo fcinfo, int argument) {
     std::string known;
     for (std::size_t i = 0; i < job_count(); ++i)
         known += (i == 0 ? "" : ", ") + std::string(job_at(i).name);
-    pg::raise(ERRCODE_UNDEFINED_OBJECT, "job \"" + name + "\" does not exist", {},
+    if (name.size() > max_job_name)
+        name = "of " + std::to_string(name.size()) + " bytes";
+    else
+        name = '"' + name + '"';
+    pg::raise(ERRCODE_UNDEFINED_OBJECT, "job " + name + " does not exist", {},
               known.empty() ? "This server has no jobs." : "The jobs of this version are: " + known + ".");
 }
 
@@ -49,6 +55,8 @@ pg::Arg setting_interval(FunctionCallInfo fcinfo, int argument, const char* what
     if (length != 0 && length < microseconds_per_second)
         pg::raise(ERRCODE_INVALID_PARAMETER_VALUE, std::string(what) + " must be at least one second", {},
                   "Give interval '0' to return to the default.");
+    if (length > longest_setting)
+        pg::raise(ERRCODE_INVALID_PARAMETER_VALUE, std::string(what) + " must be at most 100 years");
     return pg::arg_as(INTERVALOID, pg::to_string(PG_GETARG_DATUM(argument), INTERVALOID));
 }
 

@@ -81,11 +81,11 @@ sub seconds
 	return time() - $start;
 }
 
-# The name of a job that removes nothing.
+# The name of a job, one that removes nothing if there is one.
 sub a_job
 {
 	my ($node, $database) = @_;
-	return $node->safe_psql($database, 'SELECT job_name FROM citadel.job WHERE NOT destructive ORDER BY 1 LIMIT 1');
+	return $node->safe_psql($database, 'SELECT job_name FROM citadel.job ORDER BY destructive, job_name LIMIT 1');
 }
 
 # Arms a fault point; '' disarms.
