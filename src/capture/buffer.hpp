@@ -187,13 +187,13 @@ class Buffer { // NOLINT(clang-analyzer-optin.performance.Padding)
 template <class Prepare, class Take>
 std::size_t Buffer::drain(int database, Prepare&& prepare, Take&& take) {
     Database& from = databases_[database];
-    from.woken.store(0, std::memory_order_relaxed);
     std::size_t count = 0;
     std::uint32_t index = reversed(from.newest.exchange(no_index, std::memory_order_acquire), count);
     bool prepared = false;
     // Whatever the caller does, the entries go back to the free list.
     struct Rest {
         Buffer* buffer;
+        Database* from;
         std::uint32_t* index;
         ~Rest() {
             while (*index != no_index) {
@@ -202,8 +202,11 @@ std::size_t Buffer::drain(int database, Prepare&& prepare, Take&& take) {
                 buffer->count(count_discarded);
                 *index = next;
             }
+            // Not before: while the entries are being freed more than half is still in use, and a reader that was woken
+            // for that would find nothing to do, and never be woken again.
+            from->woken.store(0, std::memory_order_relaxed);
         }
-    } rest{this, &index};
+    } rest{this, &from, &index};
     while (index != no_index) {
         if (!prepared) {
             prepare(count);

@@ -61,6 +61,8 @@ void become_consumer();
 
 // For the consumer alone (empty in any other process). drain: oldest first, appended to `out`; returns their number.
 size_t drain(std::vector<Sample>& out);
+// Whether samples take half of their room or more: what the consumer's latch was set for.
+bool samples_half_full();
 std::vector<StatementText> take_new_statements();
 std::vector<PlanText> take_new_plans();
 

@@ -150,6 +150,10 @@ void count_rows_once(uint64_t query_id) {
     buffer().arm(MyDatabaseId, query_id, armed_row_counts);
 }
 
+bool samples_half_full() {
+    return buffer().samples_used() >= buffer().sample_capacity() / 2;
+}
+
 Counters counters() {
     Buffer& b = buffer();
     Store store(b);

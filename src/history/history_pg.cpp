@@ -132,10 +132,8 @@ void snapshot_tick() {
 }
 
 bool drain_urgent() {
-    if (own_desk != nullptr && own_desk->asked > own_desk->drained)
-        return true;
-    const capture::Counters counters = capture::counters();
-    return counters.buffer_used > counters.buffer_size / 2;
+    // Not the bytes of the whole buffer: samples share it with texts, and would be full before it is half full.
+    return (own_desk != nullptr && own_desk->asked > own_desk->drained) || capture::samples_half_full();
 }
 
 bool snapshot_urgent() {

@@ -80,6 +80,22 @@ TEST_F(BufferTest, FullMeansDroppedAndCountedAndTheReaderIsWokenOnce) {
     EXPECT_EQ(buffer_->push(a, sample(1)), Buffer::Pushed::stored);
 }
 
+TEST_F(BufferTest, WritersBesideADrainDoNotSpoilTheNextWakeUp) {
+    const int a = register_database(1);
+    const int half = static_cast<int>(buffer_->sample_capacity() / 2);
+    auto fill = [&] {
+        int woken = 0;
+        for (int i = 0; i <= half; ++i)
+            woken += buffer_->push(a, sample(i)) == Buffer::Pushed::stored_and_half_full ? 1 : 0;
+        return woken;
+    };
+    EXPECT_EQ(fill(), 1);
+    // More than half is in use until the reader has freed its entries.
+    buffer_->drain(
+        a, [&](std::size_t) { EXPECT_NE(buffer_->push(a, sample(1)), Buffer::Pushed::full); }, [](const Sample&) {});
+    EXPECT_EQ(fill(), 1);
+}
+
 TEST_F(BufferTest, AReaderThatThrowsLeaksNothing) {
     const int a = register_database(1);
     for (std::uint64_t i = 0; i < 10; ++i)
