@@ -166,5 +166,13 @@ SELECT citadel.sample_causes(10, 10000, 40, 0, '{"cpu": 50, "IO": 5}', 0, 0, 0, 
 SELECT citadel.sample_causes(0, NULL, NULL, NULL, NULL, 0, 0, 0, NULL);
 SELECT citadel.sample_causes(1, 1500, NULL, NULL, '{"Lock": 2}', 0, 0, 0, NULL);
 
+\echo == inside functions
+SELECT causes.say('[{"Plan": {"Node Type": "Function Scan", "Schema": "causes", "Function Name": "say", "Alias": "say", "Plan Rows": 10, "Actual Rows": 10, "Actual Loops": 1}}]');
+-- not when it also reads a table, nor for the server's own functions
+SELECT causes.say('[{"Plan": {"Node Type": "Nested Loop", "Plan Rows": 10, "Actual Rows": 10, "Actual Loops": 1, "Plans": [
+  {"Node Type": "Function Scan", "Parent Relationship": "Outer", "Schema": "causes", "Function Name": "say", "Plan Rows": 10, "Actual Rows": 10, "Actual Loops": 1},
+  {"Node Type": "Index Scan", "Parent Relationship": "Inner", "Relation Name": "orders", "Schema": "causes", "Plan Rows": 1, "Actual Rows": 1, "Actual Loops": 10}]}}]');
+SELECT causes.say('[{"Plan": {"Node Type": "Function Scan", "Schema": "pg_catalog", "Function Name": "generate_series", "Plan Rows": 10, "Actual Rows": 10, "Actual Loops": 1}}]');
+
 SET client_min_messages = warning;
 DROP SCHEMA causes CASCADE;

@@ -64,6 +64,22 @@ SET citadel_opt.slow_query_threshold = -1;
 SELECT query_id FROM citadel.analyze_slow_queries('2 minutes', max_rows => 9);
 RESET citadel_opt.slow_query_threshold;
 
+-- Open recommendations stand beside the statements they help, for those who see the statement.
+INSERT INTO citadel.index_recommendation (id, relation_oid, schema_name, relation_name, definition, access_method, status,
+    size_bytes, cost_before, cost_after, improvement, write_cost, queries_helped, reason, evidence)
+SELECT id, 0, 's', 't', 'CREATE INDEX', 'btree', status, 1, 2, 1, 0.5, 0, 1, 'test', '{}'
+FROM (VALUES (9001, 'open'), (9002, 'open'), (9003, 'applied')) AS r (id, status);
+INSERT INTO citadel.index_recommendation_query
+SELECT r, query_id, user_id, 2, 1
+FROM (SELECT DISTINCT ON (query_id) query_id, user_id FROM citadel.statement ORDER BY query_id, user_id) s,
+     unnest(ARRAY[9001, 9002, 9003]) r
+WHERE query_id IN (1, 3);
+SELECT query_id, recommendations FROM citadel.analyze_slow_queries(min_mean_ms => 0) ORDER BY 1;
+SET ROLE slow_app;
+SELECT query_id, recommendations FROM citadel.analyze_slow_queries(min_mean_ms => 0) ORDER BY 1;
+SELECT count(*) FROM citadel.index_recommendation_query;
+RESET ROLE;
+
 -- One's own statements, and load_share of these; a monitoring role sees all; what lies beneath is out of reach.
 SET ROLE slow_app;
 SELECT query_id, query, calls, round(load_share::numeric, 3) AS load_share FROM citadel.analyze_slow_queries(min_mean_ms => 0);

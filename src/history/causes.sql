@@ -403,6 +403,25 @@ GRANT EXECUTE ON FUNCTION citadel.cause_jit(jsonb) TO PUBLIC;
 COMMENT ON FUNCTION citadel.cause_jit(jsonb) IS
     'JIT that took 20 ms or more and a quarter of the run, from the plan''s own timing.';
 
+CREATE FUNCTION citadel.cause_inside_function(nodes citadel.plan_node[]) RETURNS SETOF text
+    LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+    AS $$
+    WITH leaf AS (
+        SELECT n.node_type, quote_ident(n.node ->> 'Schema') || '.' || quote_ident(n.node ->> 'Function Name') AS function
+        FROM unnest(nodes) n
+        WHERE NOT EXISTS (SELECT FROM unnest(nodes) child WHERE child.parent = n.path)
+    )
+    SELECT format('the time is spent inside %s, whose statements are captured only with citadel_opt.capture_nested = on',
+                  string_agg(DISTINCT function, ' and '))
+    FROM leaf
+    WHERE function NOT LIKE 'pg\_catalog.%'
+    HAVING count(*) > 0 AND (SELECT bool_and(node_type IN ('Function Scan', 'Result')) FROM leaf)
+    $$;
+REVOKE ALL ON FUNCTION citadel.cause_inside_function(citadel.plan_node[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION citadel.cause_inside_function(citadel.plan_node[]) TO PUBLIC;
+COMMENT ON FUNCTION citadel.cause_inside_function(citadel.plan_node[]) IS
+    'Internal, of citadel.plan_causes(): plans that read nothing but the results of functions';
+
 CREATE FUNCTION citadel.plan_causes(plan jsonb, has_row_counts boolean DEFAULT false, query text DEFAULT NULL,
                                     search_path text DEFAULT NULL) RETURNS text[]
     LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
@@ -432,6 +451,8 @@ CREATE FUNCTION citadel.plan_causes(plan jsonb, has_row_counts boolean DEFAULT f
         SELECT 7, c.* FROM tree, citadel.cause_row_estimate(nodes) WITH ORDINALITY AS c WHERE counted
         UNION ALL
         SELECT 8, c.* FROM tree, citadel.cause_stale_statistics(nodes) WITH ORDINALITY AS c
+        UNION ALL
+        SELECT 8, c.* FROM tree, citadel.cause_inside_function(nodes) WITH ORDINALITY AS c
         UNION ALL
         SELECT 9, c.* FROM citadel.cause_jit(plan) WITH ORDINALITY AS c
     ) AS found

@@ -149,6 +149,16 @@ COMMENT ON FUNCTION citadel.statement_causes(bigint, timestamptz) IS
     'Why that statement was slow since that time, as far as the caller may see it. Never empty: says when nothing was '
     'found, or when there was no plan to look at.';
 
+CREATE VIEW citadel.visible_recommendation WITH (security_barrier) AS
+    SELECT q.recommendation_id, q.query_id, q.user_id, q.cost_before, q.cost_after
+    FROM citadel.index_recommendation_query q
+    JOIN citadel.index_recommendation r ON r.id = q.recommendation_id AND r.status = 'open'
+    WHERE pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE') OR pg_catalog.pg_has_role(q.user_id, 'USAGE');
+REVOKE ALL ON citadel.visible_recommendation FROM PUBLIC;
+GRANT SELECT ON citadel.visible_recommendation TO PUBLIC;
+COMMENT ON VIEW citadel.visible_recommendation IS
+    'Which open index recommendations help which statement, as far as the current user may see the statement.';
+
 CREATE FUNCTION citadel.analyze_slow_queries(since interval DEFAULT '1 day', min_mean_ms double precision DEFAULT NULL,
                                              max_rows integer DEFAULT 20) RETURNS SETOF citadel.slow_query
     LANGUAGE sql STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp
@@ -168,7 +178,8 @@ CREATE FUNCTION citadel.analyze_slow_queries(since interval DEFAULT '1 day', min
            (f.hit / nullif(f.hit + f.read, 0))::double precision,
            (f.temp_blocks * current_setting('block_size')::bigint)::bigint, least(text.first_seen, f.first_seen), f.last_seen,
            citadel.statement_causes(f.query_id, bounds.from_time),
-           '{}'::bigint[]
+           ARRAY(SELECT DISTINCT r.recommendation_id FROM citadel.visible_recommendation r
+                 WHERE r.query_id = f.query_id ORDER BY 1)
     FROM (SELECT citadel.history_clock() - since AS from_time,
                  (SELECT s.setting::double precision FROM pg_settings s
                   WHERE s.name = 'citadel_opt.slow_query_threshold') AS threshold_ms) AS bounds,
