@@ -19,7 +19,7 @@ sub calls   { return $node->safe_psql($db, q{SELECT sum(calls) FROM citadel.stat
 sub total { my ($column) = @_; return $node->safe_psql($db,
 	"SELECT coalesce(sum($column), 0) FROM citadel.table_delta WHERE table_name = 'counted'"); }
 sub usage { my ($column) = @_; return $node->safe_psql($db,
-	"SELECT $column FROM citadel.index_usage WHERE index_name = 'counted_pkey'"); }
+	"SELECT $column FROM citadel.index_counter WHERE index_name = 'counted_pkey'"); }
 sub run { my ($times) = @_; $node->safe_psql($db, join(';', ('SELECT count(*) FROM counted') x $times)); return; }
 sub insert { my ($rows) = @_; $node->safe_psql($db,
 	"INSERT INTO counted (v) SELECT g FROM generate_series(1, $rows) g; SELECT pg_stat_force_next_flush()"); return; }
@@ -107,15 +107,15 @@ is($node->safe_psql($db, 'SELECT count(*) FROM citadel.table_delta WHERE least(s
 
 $node->safe_psql($db, 'ALTER INDEX counted_pkey RENAME TO "Renamed Key"');
 collect();
-is($node->safe_psql($db, q{SELECT scans_total FROM citadel.index_usage WHERE index_name = 'Renamed Key'}), '13',
+is($node->safe_psql($db, q{SELECT scans_total FROM citadel.index_counter WHERE index_name = 'Renamed Key'}), '13',
 	'a renamed index keeps its history');
 $node->safe_psql($db, 'REINDEX TABLE CONCURRENTLY counted');
 collect();
-is($node->safe_psql($db, q{SELECT scans_total FROM citadel.index_usage WHERE index = '"Renamed Key"'::regclass}), '13',
+is($node->safe_psql($db, q{SELECT scans_total FROM citadel.index_counter WHERE index = '"Renamed Key"'::regclass}), '13',
 	'and one that REINDEX CONCURRENTLY replaced');
 $node->safe_psql($db, 'DROP TABLE counted');
 collect();
-is($node->safe_psql($db, q{SELECT count(*) FROM citadel.index_usage WHERE index_name = 'Renamed Key'}), '0',
+is($node->safe_psql($db, q{SELECT count(*) FROM citadel.index_counter WHERE index_name = 'Renamed Key'}), '0',
 	'a dropped index is forgotten');
 
 $node->safe_psql($db, 'CREATE SCHEMA "Odd Place"; ALTER EXTENSION pg_stat_statements SET SCHEMA "Odd Place"');

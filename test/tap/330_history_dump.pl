@@ -40,7 +40,7 @@ $node->reload;
 $node->poll_query_until($db, q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'citadel_opt scheduler' AND datname = current_database()}) or die;
 my $before = $node->safe_psql($db, $evidence);
 like($before, qr/^sample\|[1-9]/m, 'there is something to dump');
-my $used = $node->safe_psql($db, q{SELECT scans_total, last_used FROM citadel.index_usage WHERE index_name = 'Kept Things_pkey'});
+my $used = $node->safe_psql($db, q{SELECT scans_total, last_used FROM citadel.index_counter WHERE index_name = 'Kept Things_pkey'});
 like($used, qr/^1\|2/, 'an index was used');
 
 my $plain = $node->basedir . '/dump.sql';
@@ -70,9 +70,9 @@ foreach my $copy ('copy', 'copy_custom')
 		or die 'no snapshot';
 	$node->safe_psql($copy, 'SELECT citadel.collect()');
 	is($node->safe_psql($copy, 'SELECT count(*) FROM citadel.snapshot_state WHERE failure IS NOT NULL'), '0', "$copy: all sources are read");
-	is($node->safe_psql($copy, q{SELECT scans_total, last_used FROM citadel.index_usage WHERE index = '"Kept Things_pkey"'::regclass}),
+	is($node->safe_psql($copy, q{SELECT scans_total, last_used FROM citadel.index_counter WHERE index = '"Kept Things_pkey"'::regclass}),
 		$used, "$copy: the index has kept its usage, under its new OID");
-	is($node->safe_psql($copy, 'SELECT count(*) FROM citadel.index_usage WHERE database <> (SELECT oid FROM pg_database WHERE datname = current_database())'),
+	is($node->safe_psql($copy, 'SELECT count(*) FROM citadel.index_counter WHERE database <> (SELECT oid FROM pg_database WHERE datname = current_database())'),
 		'0', "$copy: no row of the other database is left");
 	is($node->safe_psql($copy, q{SELECT count(*) FROM citadel.table_delta WHERE table_name = 'Kept Things' AND rows_inserted >= 1000}), '1',
 		"$copy: rows that the restore itself wrote are no workload");
