@@ -3,6 +3,7 @@
 #include "capture/redact_plan.hpp"
 #include "capture/shared_pg.hpp"
 #include "pg/compat.hpp"
+#include "pg/fault.hpp"
 #include "pg/memory.hpp"
 #include "pg/subtransaction.hpp"
 
@@ -31,7 +32,8 @@ bool harmlessly(Body&& body) {
     InterruptHoldoffCount = interrupts_held + 1;
     try {
         pg::subtransaction([&] {
-            pg::MemoryScope memory("citadel_opt capture");
+            const pg::MemoryScope memory("citadel_opt capture");
+            pg::fault_point("capture");
             body();
         });
         done = true;

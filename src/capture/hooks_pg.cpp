@@ -258,15 +258,21 @@ void executor_run(QueryDesc* query, ScanDirection direction, uint64 count, bool 
         note_slow(*watched, ms);
 }
 
+void finish(QueryDesc* query) {
+    if (previous_finish != nullptr)
+        previous_finish(query);
+    else
+        standard_ExecutorFinish(query);
+}
+
 void executor_finish(QueryDesc* query) {
+    if (query->operation == CMD_SELECT && !query->plannedstmt->hasModifyingCTE) { // no triggers, nothing nested
+        finish(query);
+        return;
+    }
     ++nesting;
     PG_TRY();
-    {
-        if (previous_finish != nullptr)
-            previous_finish(query);
-        else
-            standard_ExecutorFinish(query);
-    }
+    { finish(query); }
     PG_CATCH();
     {
         --nesting;
