@@ -132,11 +132,18 @@ CREATE FUNCTION citadel.statement_causes(statement_id bigint, from_time timestam
         SELECT citadel.sample_causes(runs, duration_ms, jit_ms, temp_written, waits, cancelled, timeouts, errors, most) AS causes
         FROM slow, wait, repeated
     ), found AS (
-        SELECT from_plan.causes || ARRAY(       -- what the plan already said in detail is not said again
-                   SELECT c FROM unnest(from_samples.causes) c
-                   WHERE NOT (c LIKE 'writes % of temporary files%' AND array_to_string(from_plan.causes, ' ') LIKE '% spills%'
-                              OR c LIKE 'JIT %' AND array_to_string(from_plan.causes, ' ') LIKE '%JIT compilation%')) AS causes
-        FROM from_plan, from_samples
+        SELECT coalesce(array_agg(cause ORDER BY importance, position), '{}') AS causes
+        FROM (
+            SELECT 2 AS importance, c.position, c.cause
+            FROM from_plan, unnest(from_plan.causes) WITH ORDINALITY AS c (cause, position)
+            UNION ALL           -- repeats and locks are no matter of the plan
+            SELECT CASE WHEN c.cause LIKE '%(N+1)%' OR c.cause LIKE 'waits % for locks %' THEN 1 ELSE 3 END, c.position, c.cause
+            FROM from_plan, from_samples, unnest(from_samples.causes) WITH ORDINALITY AS c (cause, position)
+            WHERE NOT EXISTS (  -- what the plan already said in detail is not said again
+                SELECT FROM unnest(from_plan.causes) p
+                WHERE c.cause LIKE 'writes % of temporary files%' AND p LIKE '% spills%'
+                   OR c.cause LIKE 'JIT %' AND p LIKE 'JIT %')
+        ) AS one
     )
     SELECT CASE WHEN EXISTS (SELECT FROM chosen_plan)
                 THEN CASE WHEN causes = '{}' THEN ARRAY['none found in its plan and samples'] ELSE causes END
