@@ -19,17 +19,16 @@ CREATE TEMP VIEW relation AS
 -- check each row), and nothing else.
 SELECT set_eq($$
     SELECT proname::text FROM function
-    WHERE EXISTS (SELECT FROM aclexplode(coalesce(proacl, acldefault('f', proowner))) AS a WHERE a.grantee = 0) $$,
+    WHERE EXISTS (SELECT FROM aclexplode(coalesce(proacl, acldefault('f', proowner))) AS a WHERE a.grantee = 0)
+        AND proname NOT LIKE 'cause\_%' $$,
     ARRAY['raise_error', 'analyze_slow_queries', 'statement_figures', 'statement_causes', 'sample_causes', 'plan_causes', 'plan_nodes',
-        'plan_relation', 'wait_causes', 'history_clock', 'figure', 'percent', 'jit_sentence', 'cause_index_filter', 'cause_jit',
-        'cause_nested_loop', 'cause_offset', 'cause_row_estimate', 'cause_sequential_scan', 'cause_sort_for_limit', 'cause_spill',
-        'cause_stale_statistics', 'cause_wrapped_column'],
-    'PUBLIC may call these functions and no others');
+        'plan_relation', 'wait_causes', 'history_clock', 'figure', 'percent', 'jit_sentence'],
+    'PUBLIC may call these functions, those that name a cause in a given plan, and no others');
 SELECT set_eq($$
-    SELECT relname::text FROM relation WHERE EXISTS (SELECT FROM aclexplode(relacl) AS a WHERE a.grantee = 0) $$,
-    ARRAY['query_performance', 'statement_snapshot_time', 'visible_plan', 'visible_sample', 'visible_statement',
-        'visible_statement_delta'],
-    'PUBLIC may read these views and nothing else');
+    SELECT relname::text FROM relation WHERE EXISTS (SELECT FROM aclexplode(relacl) AS a WHERE a.grantee = 0)
+        AND NOT (relkind = 'v' AND relname LIKE 'visible\_%') $$,
+    ARRAY['query_performance', 'statement_snapshot_time'],
+    'PUBLIC may read these views, those that check each row (visible_...), and nothing else');
 SELECT is_empty($$
     SELECT relname, a.privilege_type FROM relation, aclexplode(relacl) AS a WHERE a.grantee = 0 AND a.privilege_type <> 'SELECT' $$,
     'PUBLIC may write nothing');
