@@ -19,7 +19,7 @@ LANGUAGE sql AS $$
     SELECT d.kind, d.outcome, d.sqlstate, d.nested, d.rows, d.repeats, s.query
     FROM citadel.debug_drain_capture() d
     JOIN citadel.captured_statements() s ON s.query_id = d.query_id AND s.plan_id IS NULL
-    WHERE s.query ~ 'capture_(t|inner)' AND s.query !~ 'capture_seen' ORDER BY d.ended_at, d.started_at
+    WHERE s.query ~ 'capture_(t|ref|inner)' AND s.query !~ 'capture_seen' ORDER BY d.ended_at, d.started_at
 $$;
 SELECT count(*) >= 0 AS drained FROM citadel.debug_drain_capture();
 SET citadel_opt.slow_query_threshold = 0;
@@ -56,6 +56,15 @@ SELECT * FROM capture_seen();
 SELECT capture_inner(5);
 DO 'BEGIN PERFORM count(*) FROM capture_t; END';
 SELECT * FROM capture_seen();
+-- what a deferred trigger does at commit is nested too
+ALTER TABLE capture_t ADD PRIMARY KEY (id);
+CREATE TABLE capture_ref (id int REFERENCES capture_t DEFERRABLE INITIALLY DEFERRED);
+BEGIN;
+INSERT INTO capture_ref VALUES (1);
+COMMIT;
+SELECT * FROM capture_seen();
+DROP TABLE capture_ref;
+ALTER TABLE capture_t DROP CONSTRAINT capture_t_pkey;
 SET citadel_opt.capture_nested = on;
 SELECT capture_inner(5);
 SELECT * FROM capture_seen();

@@ -17,6 +17,7 @@ extern "C" {
 #include "nodes/parsenodes.h"
 #include "postmaster/bgworker.h"
 #include "storage/proc.h"
+#include "tcop/pquery.h"
 #include "tcop/utility.h"
 #include "utils/timeout.h"
 }
@@ -89,10 +90,16 @@ bool is_wrapped(const QueryDesc* query) {
            (wrapper.source == query->sourceText || std::strcmp(wrapper.source, query->sourceText) == 0);
 }
 
+// Inside another statement. What a deferred trigger runs at commit has no statement around it any more, but no portal
+// either, which a client's own always has.
+bool is_nested() {
+    return nesting > 0 || (ActivePortal == nullptr && MyBackendType == B_BACKEND);
+}
+
 bool to_be_watched(const QueryDesc* query, int eflags) {
     if (!settings::enabled || !settings::capture || settings::slow_query_threshold_ms < 0)
         return false;
-    if (nesting > 0 && !settings::capture_nested)
+    if (!settings::capture_nested && is_nested())
         return false;
     if ((query->plannedstmt->queryId == 0 && !is_wrapped(query)) || (eflags & EXEC_FLAG_EXPLAIN_ONLY) != 0 ||
         explain_depth > 0 || IsParallelWorker() || captured_database() < 0 || is_own_worker())
@@ -119,7 +126,7 @@ Watched describe(QueryDesc* query) {
     watched.location = query->plannedstmt->stmt_location;
     watched.length = query->plannedstmt->stmt_len;
     watched.user = GetUserId();
-    watched.nested = nesting > 0;
+    watched.nested = is_nested();
     if (is_wrapped(query)) {
         if (watched.location <= 0 && watched.length <= 0) {
             watched.location = wrapper.location;
