@@ -100,6 +100,7 @@ start_server() {
         "track_io_timing = on" \
         "max_worker_processes = 16" \
         "citadel_opt.capture_nested = on" \
+        "citadel_opt.enabled = off" \
         "citadel_opt.slow_query_threshold = 20" \
         "citadel_opt.sample_interval = 2" && server_start demo || return 1
     note "shared_buffers ${buffers_mb} MB; statements of 20 ms and more are captured (default: 1 s)"
@@ -131,6 +132,17 @@ generate_data() {
     note "secondary indexes: none"
 }
 
+# The bulk load is not part of the application's life: watching begins after it.
+start_watching() {
+    local waited=0
+    sql -o /dev/null -c "ALTER SYSTEM SET citadel_opt.enabled = on" -c "SELECT pg_reload_conf()" || return 1
+    until sql -o /dev/null -c "SELECT citadel.collect()" 2>"$WORK/collect.log"; do
+        waited=$((waited + 1))
+        [ "$waited" -le 60 ] || { cat "$WORK/collect.log" >&2; return 1; }
+        sleep 1
+    done
+}
+
 # The statements and their weights: bench/tasks/workload.tsv.
 workload() { grep -v '^#' "$WORK/workload/workload.tsv"; }
 
@@ -141,6 +153,7 @@ bench() {
 }
 
 run_workload() {
+    start_watching || return 1
     # shellcheck disable=SC2016 # evaluated by run_with_progress
     run_with_progress "$WORK/workload.log" 'sed -n "s/^progress: \([^,]*\), \(.*\), lat \(.*\) ms stddev.*/\2, \3 ms each/p" "$WORK/workload.log" | tail -1' \
         bench --username=tasks_app --client="$clients" --jobs="$clients" --time="$seconds" --progress=2 || return 1
@@ -167,15 +180,19 @@ measure() {
     note "$(wc -l <"$result") statements, one client; reads for $probe_seconds s, writes 200 times each"
 }
 
-# The snapshot of pg_stat_statements comes every minute; the samples have been drained long since.
+run_advisor() {
+    local run
+    sql -o /dev/null -c "SELECT citadel.collect()" || return 1
+    run=$(sql -At -c "SELECT citadel.run_job('advise')") || return 1
+    run_with_progress "$WORK/advise.log" 'echo "the advise job looks at the captured workload"' \
+        sql -c "CALL citadel.wait_for_job($run, '4 minutes')" || return 1
+    note "$(sql -At -c "
+        SELECT summary || '; ' || candidates || ' candidates, ' || planner_calls || ' planner calls, '
+               || round(EXTRACT(epoch FROM finished_at - started_at)::numeric, 1) || ' s'
+        FROM citadel.advisor_run WHERE run_id = $run")"
+}
+
 show_slow_queries() {
-    local waited=0 captured=0
-    while [ "$captured" -eq 0 ]; do
-        captured=$(sql -At -c "SELECT count(*) FROM citadel.analyze_slow_queries('1 hour') WHERE calls > 0") || return 1
-        waited=$((waited + 1))
-        [ "$waited" -le 90 ] || { echo "No slow query was captured." >&2; return 1; }
-        [ "$captured" -gt 0 ] || sleep 1
-    done
     # Long texts are folded at blanks, so that the table stays within a wide terminal.
     table -c "
         SELECT rtrim(regexp_replace(left(regexp_replace(query, '\s+', ' ', 'g'), 200) || CASE WHEN length(query) > 200 THEN ' ...' ELSE '' END,
@@ -183,21 +200,19 @@ show_slow_queries() {
                calls, round(mean_ms::numeric, 1) AS mean_ms, round(max_ms::numeric, 1) AS max_ms,
                round(100 * load_share::numeric, 1) AS \"load_%\",
                (SELECT string_agg(rtrim(regexp_replace('- ' || c, '(.{1,76})(\s|\$)', E'\\\\1\n', 'g'), E'\n'), E'\n' ORDER BY n)
-                FROM unnest(causes) WITH ORDINALITY AS u (c, n)) AS causes
+                FROM unnest(causes) WITH ORDINALITY AS u (c, n)) AS causes,
+               array_to_string(recommendations, ', ') AS indexes
         FROM citadel.analyze_slow_queries('1 hour', max_rows => 15)"
 }
 
 show_recommendations() {
-    local run
-    run=$(sql -At -c "SELECT citadel.run_job('advise')") || return 1
-    run_with_progress "$WORK/advise.log" 'echo "the advisor looks at the captured workload"' \
-        sql -c "CALL citadel.wait_for_job($run, '4 minutes')" || return 1
+    note "Costs are the planner's, of the whole workload weighted by its load: before an index, with those above it, and after."
     table -c "
-        SELECT id, regexp_replace(definition, ';\s*', E';\n', 'g') AS definition, pg_size_pretty(size_bytes) AS size,
-               round(cost_before) AS cost_before, round(cost_after) AS cost_after,
-               round(100 * improvement::numeric, 1) AS \"gain_%\", queries_helped AS queries
-        FROM citadel.index_recommendation WHERE status = 'open' ORDER BY id" || return 1
-    table -c "SELECT * FROM citadel.advisor_run ORDER BY 1 DESC LIMIT 1" -x
+        SELECT id, rtrim(regexp_replace(definition, '(.{1,64})(\s|\$)', E'\\\\1\n', 'g'), E'\n') AS definition,
+               pg_size_pretty(size_bytes) AS size, to_char(cost_before, 'FM999,999,999,990') AS cost_before,
+               to_char(cost_after, 'FM999,999,999,990') AS cost_after, round(100 * improvement::numeric, 1) AS \"gain_%\",
+               queries_helped AS helps, rtrim(regexp_replace(reason, '(.{1,44})(\s|\$)', E'\\\\1\n', 'g'), E'\n') AS reason
+        FROM citadel.index_recommendation WHERE status = 'open' ORDER BY id"
 }
 
 build_indexes() {
