@@ -61,7 +61,9 @@ demo_cleanup() {
         wait "$progress_pid" 2>/dev/null
     fi
     if [ "$status" -ne 0 ] && [ -n "$keep" ] && [ -n "$WORK" ]; then
-        echo "Failed; kept for a look: $WORK" >&2
+        KEEP_WORK=yes
+        echo "Failed; everything is kept in $WORK" >&2
+        finish >&2
     fi
     (exit "$status")
     work_cleanup

@@ -96,7 +96,11 @@ CREATE FUNCTION citadel.get_table_statistics(relation regclass DEFAULT NULL) RET
         SELECT t.root, count(*) AS partitions FROM tree AS t WHERE t.relkind <> 'p' GROUP BY t.root
     ), named AS (
         SELECT r.*, r.oid::regclass::text AS name,
-            EXISTS (SELECT FROM pg_index AS i WHERE i.indrelid = r.oid AND i.indisprimary) AS has_primary_key,
+            EXISTS (SELECT FROM pg_index AS i WHERE i.indrelid = r.oid AND i.indisprimary)
+            OR r.relkind = 'p' AND EXISTS (SELECT FROM pg_inherits AS h WHERE h.inhparent = r.oid)
+               AND NOT EXISTS (SELECT FROM pg_inherits AS h WHERE h.inhparent = r.oid     -- each partition has its own
+                               AND NOT EXISTS (SELECT FROM pg_index AS i WHERE i.indrelid = h.inhrelid AND i.indisprimary))
+                AS has_primary_key,
             f.*, v.partitions, f.table_bytes + coalesce(f.toast_bytes, 0) + coalesce(f.index_bytes, 0) AS total_bytes,
             f.dead / nullif(f.live + f.dead, 0)::float8 AS dead_ratio,
             f.index_scans / nullif(f.index_scans + f.seq_scans, 0)::float8 AS index_scan_ratio,
