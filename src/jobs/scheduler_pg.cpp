@@ -163,7 +163,7 @@ void Scheduler::look_at_jobs() {
             next_jobs_look_ =
                 std::min(next_jobs_look_, now + std::max<std::int64_t>(*next, 100) * microseconds_per_millisecond);
         if (period_passed(housekept_, now, housekeeping_us)) {
-            run_log::forget_old(settings::history_retention_h);
+            run_log::forget_old(settings::history_retention_min / 60);
             housekept_ = now;
         }
         transaction.commit();

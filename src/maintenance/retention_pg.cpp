@@ -97,7 +97,7 @@ void prune(const std::string& table, const std::string& condition, TimestampTz c
 }
 
 void maintain(std::int64_t) {
-    const TimestampTz cutoff = pg::now() - static_cast<TimestampTz>(settings::history_retention_h) * USECS_PER_HOUR;
+    const TimestampTz cutoff = pg::now() - static_cast<TimestampTz>(settings::history_retention_min) * USECS_PER_MINUTE;
     std::vector<std::string> busy;
     for (const std::string& name : expired_partitions(cutoff))
         if (!drop(name))

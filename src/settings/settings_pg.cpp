@@ -20,7 +20,7 @@ int capture_buffer_kb = 16 * 1024;
 char* databases = nullptr;
 int max_job_workers = 2;
 int advise_interval_s = 60 * 60;
-int history_retention_h = 30 * 24;
+int history_retention_min = 30 * 24 * 60;
 int debug_clock_offset_ms = 0;
 char* debug_fault = nullptr;
 
@@ -65,7 +65,7 @@ struct Setting {
     const char* detail;
 };
 
-constexpr int day_h = 24;
+constexpr int day_min = 24 * 60;
 
 const Setting table[] = {
     {"citadel_opt.enabled", Bool{&enabled}, PGC_SIGHUP, 0, "Turns citadel_opt on or off.",
@@ -93,8 +93,9 @@ const Setting table[] = {
      "Jobs that may run at once in the whole cluster.", "They count against max_worker_processes."},
     {"citadel_opt.advise_interval", Int{&advise_interval_s, 0, INT_MAX / 1000}, PGC_SIGHUP, GUC_UNIT_S,
      "The index advisor runs this often in each database.", "0 turns the schedule off; run_job('advise') still works."},
-    {"citadel_opt.history_retention", Int{&history_retention_h, day_h, 100 * 366 * day_h}, PGC_SIGHUP, 0,
-     "Age, in hours, at which history is dropped.", "History is dropped by whole days."},
+    {"citadel_opt.history_retention", Int{&history_retention_min, day_min, 100 * 366 * day_min}, PGC_SIGHUP,
+     GUC_UNIT_MIN,
+     "Age at which history is dropped.", "History is dropped by whole days."},
     {"citadel_opt.debug_clock_offset", Int{&debug_clock_offset_ms, INT_MIN, INT_MAX}, PGC_SUSET,
      GUC_UNIT_MS | GUC_NOT_IN_SAMPLE | GUC_NO_SHOW_ALL, "Shifts the clock of citadel_opt, for tests.", nullptr},
     {"citadel_opt.debug_fault", String{&debug_fault, ""}, PGC_SUSET, GUC_NOT_IN_SAMPLE | GUC_NO_SHOW_ALL,

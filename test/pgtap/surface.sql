@@ -75,7 +75,7 @@ SELECT is_empty($$
 SELECT is(citadel.health() -> 'preloaded', 'true', 'health() knows of preload');
 SELECT ok((citadel.health() #>> '{capture,buffer_size_bytes}')::bigint > 1000000, 'health() shows the capture buffer');
 SELECT is(citadel.health() #>> '{pg_stat_statements,loaded}', 'true', 'health() sees pg_stat_statements');
-SELECT is((citadel.health() #>> '{history,retention_hours}')::int, 720, 'health() shows the retention');
+SELECT is(citadel.health() #>> '{history,retention}', '30d', 'health() shows the retention');
 SELECT is((SELECT count(*) FROM jsonb_object_keys(citadel.health() -> 'jobs')), (SELECT count(*) FROM citadel.job),
     'health() lists all jobs');
 

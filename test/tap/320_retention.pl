@@ -13,7 +13,7 @@ my $db = 'citadel_ai';
 my $node = citadel_node('retention', config => <<'END');
 citadel_opt.sample_interval = '1h'
 citadel_opt.slow_query_threshold = '100ms'
-citadel_opt.history_retention = 720
+citadel_opt.history_retention = '30d'
 END
 $node->poll_query_until($db, "SELECT count(*) > 0 FROM citadel.snapshot_state") or die 'no scheduler';
 
