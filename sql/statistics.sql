@@ -58,6 +58,7 @@ CREATE TABLE parent_2_default PARTITION OF parent_2 DEFAULT WITH (autovacuum_ena
 CREATE INDEX parent_id ON parent (id);
 CREATE INDEX parent_id_k ON parent (id, k);
 CREATE INDEX parent_1_own ON parent_1 (k);
+CREATE INDEX parent_1_again ON parent_1 (id);
 INSERT INTO parent SELECT g, g % 20 FROM generate_series(1, 10000) g;
 VACUUM ANALYZE parent_1, parent_2_default;
 SELECT relation, kind, partitions, row_estimate, bloat_bytes,
@@ -69,8 +70,9 @@ FROM citadel.get_table_statistics('parent_2') UNION ALL
 SELECT relation, kind, partitions, row_estimate, bloat_bytes, total_bytes = pg_total_relation_size('parent_1')
 FROM citadel.get_table_statistics('parent_1') ORDER BY 1;
 SELECT unnest(advice) FROM citadel.get_table_statistics('parent');
-SELECT index, relation, size_bytes > 0 AS has_size, redundant_to, advice FROM citadel.get_index_statistics('parent');
-SELECT index, relation FROM citadel.get_index_statistics('parent_1') ORDER BY 1;
+SELECT index, relation, size_bytes > 0 AS has_size, duplicate_of, redundant_to, advice FROM citadel.get_index_statistics('parent')
+ORDER BY 1;
+SELECT index, relation, duplicate_of, redundant_to, advice FROM citadel.get_index_statistics('parent_1') ORDER BY 1;
 
 -- Odd tables are rows like any others.
 CREATE TABLE "Quoted ""Name" ("Col" int PRIMARY KEY);

@@ -66,7 +66,7 @@ CREATE FUNCTION citadel.get_index_statistics(relation regclass DEFAULT NULL) RET
         -- leading columns of one are a prefix of the other
         SELECT i.indexrelid AS oid, i.indrelid, i.indisunique, i.indisprimary, i.indisexclusion, i.indisreplident,
             i.indisvalid AND i.indisready AND i.indislive AS valid, i.indisclustered,
-            i.indnullsnotdistinct, c.relam, c.relkind, c.relispartition, am.amname, c.relname, n.nspname,
+            i.indnullsnotdistinct, c.relam, c.relkind, c.relispartition, t.parent, am.amname, c.relname, n.nspname,
             k.oid IS NOT NULL AS is_constraint, l.oid IS NOT NULL AS locked, k.conname, f.oid IS NOT NULL AS referenced,
             (SELECT string_agg(x.key::text, ' ' ORDER BY x.place) || ' '
                 FROM unnest((i.indkey::smallint[])[0:i.indnkeyatts - 1]) WITH ORDINALITY AS x (key, place)) AS keys,
@@ -97,10 +97,10 @@ CREATE FUNCTION citadel.get_index_statistics(relation regclass DEFAULT NULL) RET
         ) AS k ON i.indisunique OR i.indisexclusion
         LEFT JOIN referenced AS f ON f.oid = i.indexrelid
         LEFT JOIN locked AS l ON l.oid = i.indrelid
-        WHERE t.parent IS NULL
     ), ranked AS MATERIALIZED (
-        -- of several that do the same, the first is the one to keep: valid, then what a constraint needs, then unique
-        SELECT s.*, row_number() OVER (PARTITION BY s.indrelid ORDER BY s.valid DESC, s.indisprimary DESC,
+        -- of several that do the same, the first is the one to keep: valid, then what a partitioned table or a constraint
+        -- needs, then unique
+        SELECT s.*, row_number() OVER (PARTITION BY s.indrelid ORDER BY s.valid DESC, s.relispartition DESC, s.indisprimary DESC,
             s.referenced DESC, s.is_constraint DESC, s.indisreplident DESC, s.indisunique DESC,
             s.indisclustered DESC, s.oid) AS place
         FROM shape AS s
@@ -113,7 +113,7 @@ CREATE FUNCTION citadel.get_index_statistics(relation regclass DEFAULT NULL) RET
             AND starts_with(b.collations, a.collations) AND starts_with(b.orders, a.orders)
             AND starts_with(b.expressions, a.expressions) AND b.class_options IS NOT DISTINCT FROM a.class_options
             AND b.valid
-        WHERE NOT a.indisexclusion AND NOT a.indisprimary AND NOT a.indisreplident
+        WHERE a.parent IS NULL AND NOT a.indisexclusion AND NOT a.indisprimary AND NOT a.indisreplident
             AND (a.keys = b.keys AND a.expressions = b.expressions
                     AND cardinality(a.included) = cardinality(b.included) AND a.included @> b.included
                     AND b.place < a.place
@@ -155,9 +155,12 @@ CREATE FUNCTION citadel.get_index_statistics(relation regclass DEFAULT NULL) RET
         SELECT CASE WHEN r.is_constraint
             THEN format('ALTER TABLE %s DROP CONSTRAINT %I%s', r.indrelid::regclass, r.conname,
                 CASE WHEN r.referenced THEN ' once no foreign key needs it' ELSE '' END)
+            WHEN r.relispartition THEN format('DROP INDEX %s, of which it is a part',
+                (SELECT h.inhparent::regclass FROM pg_inherits AS h WHERE h.inhrelid = r.oid))
             WHEN r.relkind = 'I' THEN format('DROP INDEX %s', r.oid::regclass)
             ELSE format('DROP INDEX CONCURRENTLY %s', r.oid::regclass) END AS remove
     ) AS d
+    WHERE r.parent IS NULL
     ORDER BY r.indrelid, u.bytes DESC, r.oid
     $$;
 COMMENT ON FUNCTION citadel.get_index_statistics(regclass) IS
