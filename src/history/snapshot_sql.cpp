@@ -201,7 +201,8 @@ std::string index_snapshot_sql(bool has_last_scan) {
            "AS scans "
            "FROM seen c LEFT JOIN citadel.index_counter l ON l.index = c.index AND l.database = " +
            database +
-           "), kept AS (INSERT INTO citadel.index_counter AS u (index, database, schema_name, index_name, last_counter, "
+           "), kept AS (INSERT INTO citadel.index_counter AS u (index, database, schema_name, index_name, "
+           "last_counter, "
            "scans_total, last_used, first_seen) SELECT index, " +
            database +
            ", schema_name, index_name, counter, scans, "
