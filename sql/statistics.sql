@@ -34,6 +34,24 @@ VACUUM ANALYZE plain;
 SELECT round(bloat_bytes / table_bytes::numeric, 2) AS bloat_share, last_vacuum IS NOT NULL AS vacuumed, dead_rows,
     advice FROM citadel.get_table_statistics('plain');
 
+-- Variable widths, NULLs and a dropped column: half of the rows gone is about half of the table.
+CREATE TABLE mixed (a int, b bigint, c text, d int NOT NULL, e timestamptz, f numeric, g jsonb, h boolean)
+    WITH (autovacuum_enabled = false);
+INSERT INTO mixed SELECT g, g, CASE WHEN g % 3 > 0 THEN repeat('t', g % 200) END, g, now(), g * 1.1,
+    CASE WHEN g % 2 = 0 THEN jsonb_build_object('k', g) END, true FROM generate_series(1, 30000) g;
+CREATE TABLE nulls (a int, b int, c int, d int, e int, f int, g int, h int, i text, j text, k timestamptz)
+    WITH (autovacuum_enabled = false);
+ALTER TABLE nulls DROP COLUMN d;
+INSERT INTO nulls SELECT g, NULL, g, g, NULL, g, NULL, 'abc', NULL, now() FROM generate_series(1, 30000) g;
+VACUUM ANALYZE mixed, nulls;
+SELECT relation, bloat_bytes::float8 / table_bytes < 0.02 AS none FROM citadel.get_table_statistics('mixed') UNION ALL
+SELECT relation, bloat_bytes::float8 / table_bytes < 0.02 FROM citadel.get_table_statistics('nulls');
+DELETE FROM mixed WHERE d % 4 < 2;
+DELETE FROM nulls WHERE a % 2 = 0;
+VACUUM ANALYZE mixed, nulls;
+SELECT relation, bloat_bytes::float8 / table_bytes BETWEEN 0.45 AND 0.52 AS half FROM citadel.get_table_statistics('mixed') UNION ALL
+SELECT relation, bloat_bytes::float8 / table_bytes BETWEEN 0.45 AND 0.52 FROM citadel.get_table_statistics('nulls');
+
 -- Updates: HOT or not, and scans.
 CREATE TABLE hot (id int PRIMARY KEY, n int) WITH (fillfactor = 40, autovacuum_enabled = false);
 INSERT INTO hot SELECT g, 0 FROM generate_series(1, 2000) g;

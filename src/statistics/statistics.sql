@@ -153,31 +153,33 @@ CREATE FUNCTION citadel.heap_bloat(relation regclass) RETURNS TABLE (leaf oid, b
         WHERE c.relkind IN ('r', 'm') AND c.reltuples >= 0
     ), width AS (
         SELECT t.oid, a.attnum,
-            CASE WHEN a.attlen > 0 THEN a.attlen ELSE a.avg_width END::double precision AS width,
-            CASE WHEN a.attisdropped THEN 1 WHEN a.attnotnull THEN 0 ELSE a.null_frac END::double precision AS null_ratio,
-            CASE WHEN a.attlen = -1 AND a.avg_width < 127 THEN 1
+            CASE WHEN a.always_null THEN 0 WHEN a.attlen > 0 THEN a.attlen ELSE a.avg_width END::double precision AS width,
+            CASE WHEN a.always_null THEN 1 WHEN a.attnotnull THEN 0 ELSE a.null_frac END::double precision AS null_ratio,
+            CASE WHEN a.always_null OR a.attlen = -1 AND a.avg_width < 127 THEN 1
                 ELSE CASE a.attalign WHEN 'd' THEN 8 WHEN 'i' THEN 4 WHEN 's' THEN 2 ELSE 1 END END AS alignment,
-            a.attlen > 0 AS fixed,
-            a.attisdropped AS dropped
+            a.attlen > 0 OR a.always_null AS fixed
         FROM tables AS t
         -- OFFSET 0: look each table's columns up. pg_stats joined as a whole checks the privileges on every column there is.
         CROSS JOIN LATERAL (
-            SELECT a.attnum, a.attlen, a.attalign, a.attnotnull, a.attisdropped, s.avg_width, s.null_frac
+            SELECT a.attnum, a.attlen, a.attalign, a.attnotnull, s.avg_width, s.null_frac,
+                a.attisdropped OR NOT a.attnotnull AND coalesce(s.null_frac = 1, false) AS always_null
             FROM pg_attribute AS a
             LEFT JOIN pg_stats AS s
                 ON s.schemaname = t.nspname AND s.tablename = t.relname AND s.attname = a.attname AND NOT s.inherited
             WHERE a.attrelid = t.oid AND a.attnum > 0
             OFFSET 0
         ) AS a
+        UNION ALL
+        -- the end of the tuple: nothing, at a multiple of eight
+        SELECT t.oid, 32767, 0, 0, 8, true FROM tables AS t
     ), certain AS (
         -- anchor4: how many columns so far certainly ended at a multiple of four; the same for eight below
-        SELECT w.*, fixed AND null_ratio = 0 AS exact,
+        SELECT w.*, fixed AND null_ratio IN (0, 1) AS exact,
             count(*) FILTER (WHERE fixed AND null_ratio = 0 AND alignment >= 4)
                 OVER (PARTITION BY oid ORDER BY attnum ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS anchor4,
             count(*) FILTER (WHERE fixed AND null_ratio = 0 AND alignment = 8)
                 OVER (PARTITION BY oid ORDER BY attnum ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS anchor8
         FROM width AS w
-        WHERE NOT dropped
     ), padded4 AS (
         SELECT c.*,
             CASE WHEN alignment NOT IN (2, 4) THEN 0
@@ -200,14 +202,14 @@ CREATE FUNCTION citadel.heap_bloat(relation regclass) RETURNS TABLE (leaf oid, b
         FROM padded8
         GROUP BY oid
     ), tuple AS (
-        SELECT t.oid, t.reltuples, t.relpages, coalesce(d.unknown, false) AS unknown, coalesce(d.exact, true) AS exact,
+        SELECT t.oid, t.reltuples, t.relpages, d.unknown, d.exact,
             4 + 8 * ceil((23 + CASE WHEN d.null_ratio > 0 THEN (t.relnatts + 7) / 8 ELSE 0 END) / 8.0)
-            + CASE WHEN d.exact THEN 8 * ceil(d.bytes / 8) ELSE coalesce(d.bytes + 3.5, 0) END AS bytes,
+            + d.bytes AS bytes,
             block.size - 24 - block.size * (100 - t.fill_factor) / 100 AS usable,
             (block.size - 24) / 28 AS most,
             block.size
         FROM tables AS t
-        LEFT JOIN data AS d ON d.oid = t.oid
+        JOIN data AS d ON d.oid = t.oid
         CROSS JOIN (SELECT current_setting('block_size')::integer AS size) AS block
     )
     SELECT oid, CASE WHEN NOT unknown OR reltuples = 0 THEN greatest(0, size * (relpages - ceil(reltuples / greatest(1,
