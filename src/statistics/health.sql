@@ -63,8 +63,8 @@ CREATE FUNCTION citadel.health() RETURNS jsonb
         SELECT 'warning', 'citadel_opt.max_job_workers is 0: no job can run'
         FROM preload, setting WHERE loaded AND enabled AND job_workers = 0
         UNION ALL
-        SELECT 'error', 'the launcher does not run; after a crash it comes back within a minute, see the server log'
-        FROM preload, here WHERE loaded AND launchers = 0
+        SELECT 'error', 'the launcher does not run; after a crash it comes back within seconds, see the server log'
+        FROM preload, here WHERE loaded AND NOT standby AND launchers = 0
         UNION ALL
         SELECT 'error', format('no scheduler runs in database %s: see citadel_opt.databases, max_worker_processes and the '
             'server log', p.database)
