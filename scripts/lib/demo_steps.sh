@@ -170,8 +170,11 @@ measure() {
     : >"$result"
     while IFS=$'\t' read -r name weight kind what; do
         # Writes are counted, not timed: many thousands a second would change the data between the two measurements.
-        length=--time=$probe_seconds
-        [ "$kind" != write ] || length=--transactions=200
+        case $kind in
+            write) length=--transactions=200 ;;
+            batch) length=--transactions=20 ;;
+            *) length=--time=$probe_seconds ;;
+        esac
         run_with_progress "$WORK/measure.log" "echo '$name: $what'" bench --only "$name" --username=tasks_probe \
             --client=1 "$length" </dev/null || return 1
         printf '%s\t%s\t%s\t%s\t%s\n' "$name" "$weight" "$kind" "$what" \
@@ -179,7 +182,7 @@ measure() {
         [ -t 1 ] || printf '.'
     done < <(workload)
     [ -t 1 ] || printf '\n'
-    note "$(wc -l <"$result") statements, one client; reads for $probe_seconds s, writes 200 times each"
+    note "$(wc -l <"$result") statements, one client; reads for $probe_seconds s, writes counted"
 }
 
 run_advisor() {
@@ -240,7 +243,7 @@ CREATE TEMP TABLE after_times (name text, weight int, kind text, what text, ms n
 SELECT kind, name AS statement, what AS "what it reads or does", weight, round(b.ms, 2) AS before_ms, round(a.ms, 2) AS after_ms,
        round(b.ms / a.ms, 1) AS faster
 FROM before_times b JOIN after_times a USING (kind, name, what, weight)
-ORDER BY array_position(ARRAY['point', 'list', 'report', 'search', 'write'], kind), b.ms / a.ms DESC;
+ORDER BY array_position(ARRAY['point', 'list', 'report', 'search', 'write', 'batch'], kind), b.ms / a.ms DESC;
 SELECT t.total, round(t.before_ms, 1) AS before_ms, round(t.after_ms, 1) AS after_ms, round(t.before_ms / t.after_ms, 1) AS faster
 FROM (SELECT 'each statement once' AS total, sum(b.ms) AS before_ms, sum(a.ms) AS after_ms
       FROM before_times b JOIN after_times a USING (name)
