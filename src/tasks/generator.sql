@@ -2,7 +2,7 @@
 --
 -- Set-based: one INSERT a table. Every value is a function of the row number and the seed; moments are offsets from
 -- reference_time. What it imitates: tasks arrive faster over the months and ids follow time; most are finished, the
--- chance falling with age (lognormal time to completion, median 6 days), a few are never touched; a few people hold most
+-- chance falling with age (lognormal time to completion, median 6 days), a few are left lying open for ever; a few people hold most
 -- tasks (Zipf); texts are lognormal in length; tags and customers have long tails.
 
 CREATE TYPE citadel_tasks.generated AS (
@@ -44,7 +44,8 @@ BEGIN
         SELECT d.n, d.text_slot, d.title, d.priority, d.type, d.reporter, d.parent_offset, d.tags, d.metadata, d.overrun,
                d.created_at, d.has_description, d.is_deleted,
                CASE WHEN d.is_closed THEN CASE WHEN d.u_cancel < 0.07 THEN 'cancelled' ELSE 'completed' END
-                    WHEN d.is_abandoned THEN 'draft'
+                    WHEN d.is_abandoned THEN CASE WHEN d.u_status < 0.40 THEN 'draft' WHEN d.u_status < 0.75 THEN 'ready'
+                                                  ELSE 'blocked' END
                     WHEN d.u_status < 0.20 THEN 'draft' WHEN d.u_status < 0.50 THEN 'ready'
                     WHEN d.u_status < 0.87 THEN 'in_progress' ELSE 'blocked' END AS status,
                d.assignee, d.u_assigned > CASE WHEN d.is_closed THEN 0.03 WHEN d.is_abandoned THEN 0.6 ELSE 0.15 END AS is_assigned,

@@ -74,16 +74,17 @@ BEGIN
             DETAIL = 'A key that is never NULL is NULL.', HINT = 'Start again from the first page.';
     END IF;
 
+    -- Types are spelled out, so that the statement also parses where only its text is known.
     -- $1 assignee, $2 statuses, $3 priorities, $4 types, $5 tag, $6 key, $7 id, $8 rows, $9 kind
-    IF assignee IS NOT NULL THEN conditions := conditions || ' AND t.assignee_id = $1'; END IF;
+    IF assignee IS NOT NULL THEN conditions := conditions || ' AND t.assignee_id = $1::bigint'; END IF;
     IF cardinality(statuses) = 1 THEN
-        conditions := conditions || ' AND t.status = ($2)[1]';
+        conditions := conditions || ' AND t.status = ($2::text[])[1]';
     ELSIF statuses IS NOT NULL THEN
-        conditions := conditions || ' AND t.status = ANY ($2)';
+        conditions := conditions || ' AND t.status = ANY ($2::text[])';
     END IF;
-    IF priorities IS NOT NULL THEN conditions := conditions || ' AND t.priority = ANY ($3)'; END IF;
-    IF types IS NOT NULL THEN conditions := conditions || ' AND t.type = ANY ($4)'; END IF;
-    IF tag IS NOT NULL THEN conditions := conditions || ' AND t.tags @> ARRAY[$5]'; END IF;
+    IF priorities IS NOT NULL THEN conditions := conditions || ' AND t.priority = ANY ($3::integer[])'; END IF;
+    IF types IS NOT NULL THEN conditions := conditions || ' AND t.type = ANY ($4::text[])'; END IF;
+    IF tag IS NOT NULL THEN conditions := conditions || ' AND t.tags @> ARRAY[$5::text]'; END IF;
     IF NOT include_deleted THEN conditions := conditions || ' AND t.deleted_at IS NULL'; END IF;
     columns := format('SELECT t.id, t.task_number, t.title, t.status, t.priority, t.type, t.phase, t.assignee_id, '
                       't.due_at, t.created_at, t.updated_at, '
