@@ -1,19 +1,13 @@
 -- get_index_statistics(): size and use of indexes, and which of them do the work of another one.
 
--- Tables that another session has locked exclusively, or is queueing to; pg_get_indexdef() and pg_get_expr() would wait.
-CREATE FUNCTION citadel.exclusively_locked_tables() RETURNS SETOF oid
-    LANGUAGE sql VOLATILE ROWS 1
-    SET search_path = pg_catalog, pg_temp
-    AS $$
-    SELECT DISTINCT l.relation
-    FROM pg_locks AS l
-    WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid()
-        AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
-    $$;
-COMMENT ON FUNCTION citadel.exclusively_locked_tables() IS
-    'Internal: OIDs of relations of this database on which another session has or awaits an ACCESS EXCLUSIVE lock.';
-REVOKE ALL ON FUNCTION citadel.exclusively_locked_tables() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION citadel.exclusively_locked_tables() TO pg_monitor;
+CREATE FUNCTION citadel.index_definition(index oid, part integer DEFAULT 0) RETURNS text
+    AS 'MODULE_PATHNAME', 'citadel_index_definition'
+    LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED; -- no SET clause: it runs no SQL, and setting costs more than the function
+COMMENT ON FUNCTION citadel.index_definition(oid, integer) IS
+    'Internal: definition of an index (part 0), of its column number part, or its predicate (part -1), as pg_get_indexdef() and '
+    'pg_get_expr() give it. NULL instead of waiting while another session has the table locked exclusively, and for what is gone.';
+REVOKE ALL ON FUNCTION citadel.index_definition(oid, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION citadel.index_definition(oid, integer) TO pg_monitor;
 
 CREATE FUNCTION citadel.get_index_statistics(relation regclass DEFAULT NULL) RETURNS SETOF citadel.index_statistics
     LANGUAGE sql VOLATILE ROWS 1000
@@ -32,10 +26,6 @@ CREATE FUNCTION citadel.get_index_statistics(relation regclass DEFAULT NULL) RET
         SELECT h.inhrelid FROM chosen JOIN pg_inherits AS h ON h.inhparent = chosen.oid
         JOIN pg_class AS c ON c.oid = h.inhrelid
         WHERE $1 IS NOT NULL AND c.relispartition
-    ), locked AS MATERIALIZED (
-        SELECT l.oid FROM citadel.exclusively_locked_tables() AS l (oid)
-        UNION
-        SELECT i.indrelid FROM citadel.exclusively_locked_tables() AS l (oid) JOIN pg_index AS i ON i.indexrelid = l.oid
     ), attached AS (
         -- indexes of partitions that belong to an index of the partitioned table are part of its row
         SELECT i.indexrelid AS oid, h.inhparent AS parent, i.indrelid, i.indisvalid AS valid
@@ -67,7 +57,7 @@ CREATE FUNCTION citadel.get_index_statistics(relation regclass DEFAULT NULL) RET
         SELECT i.indexrelid AS oid, i.indrelid, i.indisunique, i.indisprimary, i.indisexclusion, i.indisreplident,
             i.indisvalid AND i.indisready AND i.indislive AS valid, i.indisclustered,
             i.indnullsnotdistinct, c.relam, c.relkind, c.relispartition, t.parent, am.amname, c.relname, n.nspname,
-            k.oid IS NOT NULL AS is_constraint, l.oid IS NOT NULL AS locked, k.conname, f.oid IS NOT NULL AS referenced,
+            k.oid IS NOT NULL AS is_constraint, k.conname, f.oid IS NOT NULL AS referenced,
             (SELECT string_agg(x.key::text, ' ' ORDER BY x.place) || ' '
                 FROM unnest((i.indkey::smallint[])[0:i.indnkeyatts - 1]) WITH ORDINALITY AS x (key, place)) AS keys,
             (i.indkey::smallint[])[0:i.indnkeyatts - 1] AS key_columns,
@@ -75,12 +65,13 @@ CREATE FUNCTION citadel.get_index_statistics(relation regclass DEFAULT NULL) RET
             array_to_string(i.indclass::oid[], ' ') || ' ' AS classes,
             array_to_string(i.indcollation::oid[], ' ') || ' ' AS collations,
             array_to_string(i.indoption::smallint[], ' ') || ' ' AS orders,
-            CASE WHEN l.oid IS NOT NULL THEN coalesce(i.indexprs::text, '') WHEN i.indexprs IS NOT NULL THEN (
-                SELECT string_agg(pg_get_indexdef(i.indexrelid, x.place::integer, false), ',' ORDER BY x.place) || ','
+            CASE WHEN i.indexprs IS NOT NULL THEN (
+                SELECT string_agg(coalesce(citadel.index_definition(i.indexrelid, x.place::integer), i.indexprs::text), ','
+                    ORDER BY x.place) || ','
                 FROM unnest(i.indkey::smallint[]) WITH ORDINALITY AS x (key, place)
                 WHERE x.key = 0) ELSE '' END AS expressions,
-            coalesce(CASE WHEN l.oid IS NULL THEN pg_get_expr(i.indpred, i.indrelid) ELSE i.indpred::text END, '')
-                AS predicate,
+            CASE WHEN i.indpred IS NULL THEN ''
+                ELSE coalesce(citadel.index_definition(i.indexrelid, -1), i.indpred::text) END AS predicate,
             CASE WHEN am.amname <> 'btree' THEN (
                 SELECT string_agg(a.attnum || array_to_string(a.attoptions, ','), ' ' ORDER BY a.attnum)
                 FROM pg_attribute AS a WHERE a.attrelid = i.indexrelid AND a.attoptions IS NOT NULL) END AS class_options
@@ -96,7 +87,6 @@ CREATE FUNCTION citadel.get_index_statistics(relation regclass DEFAULT NULL) RET
             LIMIT 1
         ) AS k ON i.indisunique OR i.indisexclusion
         LEFT JOIN referenced AS f ON f.oid = i.indexrelid
-        LEFT JOIN locked AS l ON l.oid = i.indrelid
     ), ranked AS MATERIALIZED (
         -- of several that do the same, the first is the one to keep: valid, then what a partitioned table or a constraint
         -- needs, then unique
@@ -127,7 +117,7 @@ CREATE FUNCTION citadel.get_index_statistics(relation regclass DEFAULT NULL) RET
         FROM pair AS p
         GROUP BY p.oid
     )
-    SELECT r.oid::regclass, r.indrelid::regclass, CASE WHEN NOT r.locked THEN pg_get_indexdef(r.oid) END, u.bytes::bigint, u.scans::bigint, u.last_used,
+    SELECT r.oid::regclass, r.indrelid::regclass, d.definition, u.bytes::bigint, u.scans::bigint, u.last_used,
         r.indisunique, r.valid, e.duplicate_of::regclass,
         CASE WHEN e.duplicate_of IS NULL THEN e.redundant_to::regclass END,
         array_remove(ARRAY[
@@ -146,7 +136,8 @@ CREATE FUNCTION citadel.get_index_statistics(relation regclass DEFAULT NULL) RET
                         THEN format('since %s', to_char(u.first_seen, 'YYYY-MM-DD'))
                         ELSE 'since the statistics were last reset' END,
                     pg_size_pretty(u.bytes::bigint), d.remove) END,
-            CASE WHEN r.locked THEN 'its definition is not shown, because another session has the table locked exclusively' END
+            CASE WHEN d.definition IS NULL
+                THEN 'its definition is not shown: another session has the table locked exclusively or drops it' END
         ], NULL)
     FROM ranked AS r
     JOIN used AS u ON u.root = r.oid
@@ -158,7 +149,9 @@ CREATE FUNCTION citadel.get_index_statistics(relation regclass DEFAULT NULL) RET
             WHEN r.relispartition THEN format('DROP INDEX %s, of which it is a part',
                 (SELECT h.inhparent::regclass FROM pg_inherits AS h WHERE h.inhrelid = r.oid))
             WHEN r.relkind = 'I' THEN format('DROP INDEX %s', r.oid::regclass)
-            ELSE format('DROP INDEX CONCURRENTLY %s', r.oid::regclass) END AS remove
+            ELSE format('DROP INDEX CONCURRENTLY %s', r.oid::regclass) END AS remove,
+            citadel.index_definition(r.oid) AS definition
+        OFFSET 0
     ) AS d
     WHERE r.parent IS NULL
     ORDER BY r.indrelid, u.bytes DESC, r.oid

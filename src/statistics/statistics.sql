@@ -2,7 +2,8 @@
 --
 -- One set-based query each, so that 10,000 tables take a second. Nothing here waits: the size functions of the server
 -- take a lock on the table, ours (relation_bytes) looks at its files.
--- What else of the server takes one (pg_partition_tree, pg_get_indexdef) is not used, or not for a locked table.
+-- What else of the server takes one (pg_partition_tree, pg_get_indexdef) is not used, or only where it is free
+-- (index_definition).
 
 CREATE TYPE citadel.table_statistics AS (
     relation regclass,

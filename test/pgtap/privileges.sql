@@ -46,7 +46,7 @@ SELECT set_eq($$
         AND NOT EXISTS (SELECT FROM aclexplode(proacl) AS a WHERE a.grantee = 0) $$,
     ARRAY['get_table_statistics', 'get_index_statistics', 'health', 'recommend_indexes', 'what_if', 'preloaded', 'capture_counters',
         'captured_statements', 'worker_status', 'job_definitions', 'next_job_run', 'database_is_copy', 'checked_table',
-        'exclusively_locked_tables', 'heap_bloat', 'relation_bytes'],
+        'index_definition', 'heap_bloat', 'relation_bytes'],
     'pg_monitor may call these functions besides');
 SELECT set_eq($$
     SELECT relname::text FROM relation WHERE relkind <> 'S' AND NOT has_table_privilege('pg_monitor', oid, 'SELECT') $$,
@@ -55,12 +55,12 @@ SELECT ok(NOT has_function_privilege('pg_monitor', f, 'EXECUTE'), 'pg_monitor ma
     'citadel.alter_job(text, boolean, interval, interval, interval)', 'citadel.run_job(text)', 'citadel.wait_for_job(bigint, interval)',
     'citadel.adopt_database()']) AS f;
 
--- Functions cannot be bent by the caller's search_path. Without a SET clause: a procedure that commits, a function that
--- runs no SQL, and two that resolve the statements they are given in the caller's.
+-- Functions cannot be bent by the caller's search_path. Without a SET clause: a procedure that commits, two that run no
+-- SQL, and two that resolve the statements they are given in the caller's.
 SELECT set_eq($$
     SELECT proname::text FROM function
     WHERE NOT EXISTS (SELECT FROM unnest(proconfig) AS s WHERE s = 'search_path=pg_catalog, pg_temp') $$,
-    ARRAY['wait_for_job', 'relation_bytes', 'recommend_indexes', 'what_if'], 'all functions but these pin search_path');
+    ARRAY['wait_for_job', 'relation_bytes', 'index_definition', 'recommend_indexes', 'what_if'], 'all functions but these pin search_path');
 SELECT is_empty($$
     SELECT proname FROM function AS f JOIN pg_language AS l ON l.oid = f.prolang WHERE l.lanname NOT IN ('c', 'sql') $$,
     'functions are C or SQL');

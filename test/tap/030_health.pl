@@ -68,6 +68,19 @@ becomes('ok', '', 'forgotten after a success');
 like(health('advisor,summary'), qr/^examined \d+ of \d+ statements/, 'the advisor says what it examined');
 cmp_ok(health('own_cost,job_ms_last_day'), '>', 0, 'what jobs cost is counted');
 
+# Reports beside tables that come and go.
+my $folder = PostgreSQL::Test::Utils::tempdir();
+append_to_file("$folder/churn.sql", <<'END');
+CREATE TABLE churn_:client_id (id int PRIMARY KEY, t text);
+CREATE INDEX ON churn_:client_id (lower(t)) WHERE id > 5;
+INSERT INTO churn_:client_id SELECT g, 'x' FROM generate_series(1, 100) g;
+ANALYZE churn_:client_id;
+DROP TABLE churn_:client_id;
+END
+append_to_file("$folder/report.sql", "SELECT count(*) FROM citadel.get_table_statistics();\nSELECT count(*) FROM citadel.get_index_statistics();\n");
+$node->command_ok([ 'pgbench', '--no-vacuum', '--client=4', '--time=4', "--file=$folder/churn.sql\@2", "--file=$folder/report.sql\@1", $db ],
+	'reports do not fail over tables that are dropped meanwhile');
+
 # A copy, and a standby.
 $node->safe_psql('postgres', "CREATE DATABASE copied TEMPLATE $db");
 becomes('warning', 'this database is a copy', 'a copied database', 'copied');
