@@ -1,6 +1,7 @@
 #include "advisor/planner_costs_pg.hpp"
 
 #include "advisor/planner_facts_pg.hpp"
+#include "advisor/trust_pg.hpp"
 #include "capture/normalize.hpp"
 
 #include "pg/guard.hpp"
@@ -85,6 +86,9 @@ void PlannerCosts::analyse(const WorkloadStatement& statement, Entry& entry, Sta
     for (const Regime& regime : regimes) {
         const std::optional<pg::Error> failure = pg::try_subtransaction([&] {
             Statement analysed = Statement::analyse(regime.text);
+            if (entry.user != InvalidOid)
+                if (const std::string why = distrust(analysed, entry.user); !why.empty())
+                    pg::raise(ERRCODE_INSUFFICIENT_PRIVILEGE, why);
             const bool bound = regime.values != nullptr && !analysed.parameter_types().empty();
             ParamListInfo parameters = nullptr;
             if (bound) {

@@ -42,6 +42,8 @@ class Statement {
     std::vector<PlannedStmt*> plan(ParamListInfo parameters) const;
 
     const std::string& text() const { return text_; }
+    // The analysed and rewritten queries; they belong to the statement.
+    const List* queries() const { return queries_; }
 
   private:
     Statement() = default;

@@ -1,9 +1,10 @@
-// Walking finished plans.
+// Walking queries and finished plans.
 #pragma once
 
 #include "pg/server.hpp"
 
 extern "C" {
+#include "nodes/nodeFuncs.h"
 #include "nodes/plannodes.h"
 }
 
@@ -16,5 +17,24 @@ void visit_plan(PlannedStmt* statement, void (*visit)(Plan* plan, void* context)
 // Takes run-time pruning out of a plan, so that it can be shown without the values of its parameters: initialising the
 // executor would evaluate them. All partitions are shown then.
 void clear_run_time_pruning(PlannedStmt* statement);
+
+// The tree walkers: until 15 they took a function without a prototype.
+using TreeWalker = bool (*)(Node* node, void* context);
+inline bool walk_expression(Node* node, TreeWalker walker, void* context) {
+#if PG_VERSION_NUM >= 160000
+    return expression_tree_walker(node, walker, context);
+#else
+    const auto untyped = reinterpret_cast<bool (*)()>(reinterpret_cast<void (*)()>(walker));
+    return expression_tree_walker(node, untyped, context);
+#endif
+}
+inline bool walk_query(Query* query, TreeWalker walker, void* context) {
+#if PG_VERSION_NUM >= 160000
+    return query_tree_walker(query, walker, context, 0);
+#else
+    const auto untyped = reinterpret_cast<bool (*)()>(reinterpret_cast<void (*)()>(walker));
+    return query_tree_walker(query, untyped, context, 0);
+#endif
+}
 
 } // namespace citadel::pg

@@ -1,0 +1,111 @@
+#include "advisor/trust_pg.hpp"
+
+#include "pg/guard.hpp"
+#include "pg/plan_tree.hpp"
+#include "pg/text.hpp"
+
+extern "C" {
+#include "access/htup_details.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+}
+
+namespace citadel::advisor {
+
+namespace {
+
+// ---- Under one guard: plain data, no C++ objects.
+
+struct Search {
+    Oid distrusted = InvalidOid; // a role
+};
+
+template <class Form>
+Oid owner_in(int cache, Oid object, Oid Form::*owner) {
+    HeapTuple tuple = SearchSysCache1(cache, ObjectIdGetDatum(object));
+    if (!HeapTupleIsValid(tuple))
+        return InvalidOid; // gone: planning will say so
+    const Oid found = reinterpret_cast<Form*>(GETSTRUCT(tuple))->*owner;
+    ReleaseSysCache(tuple);
+    return found;
+}
+
+bool note(Oid owner, Search* search) {
+    if (!OidIsValid(owner) || superuser_arg(owner))
+        return false;
+    search->distrusted = owner;
+    return true;
+}
+
+bool check_relation(Oid relation, Search* search) {
+    return note(owner_in(RELOID, relation, &FormData_pg_class::relowner), search);
+}
+
+bool check_function(Oid function, void* search) {
+    return note(owner_in(PROCOID, function, &FormData_pg_proc::proowner), static_cast<Search*>(search));
+}
+
+// Partitions and children are planned as well, and may have owners of their own.
+bool check_table(const RangeTblEntry* entry, Search* search) {
+    if (check_relation(entry->relid, search))
+        return true;
+    if (!entry->inh || !has_subclass(entry->relid))
+        return false;
+    const ListCell* cell;
+    foreach (cell, find_all_inheritors(entry->relid, NoLock, nullptr))
+        if (check_relation(lfirst_oid(cell), search))
+            return true;
+    return false;
+}
+
+bool walk(Node* node, void* context) {
+    auto* search = static_cast<Search*>(context);
+    if (node == nullptr)
+        return false;
+    if (IsA(node, Query)) {
+        auto* query = reinterpret_cast<Query*>(node);
+        const ListCell* cell;
+        foreach (cell, query->rtable) {
+            const auto* entry = lfirst_node(RangeTblEntry, cell);
+            if (entry->rtekind == RTE_RELATION && check_table(entry, search))
+                return true;
+        }
+        return pg::walk_query(query, walk, context);
+    }
+    if (check_functions_in_node(node, check_function, context))
+        return true;
+    return pg::walk_expression(node, walk, context);
+}
+
+} // namespace
+
+std::string distrust(const Statement& statement, Oid role) {
+    Search search;
+    pg::guard([&] {
+        if (!superuser_arg(role))
+            return;
+        const ListCell* cell;
+        foreach (cell, statement.queries())
+            if (walk(static_cast<Node*>(lfirst(cell)), &search))
+                return;
+    });
+    // Binding a value runs the type's input function and the checks of a domain.
+    for (const Oid type : statement.parameter_types())
+        pg::guard([&] {
+            if (!OidIsValid(search.distrusted) && superuser_arg(role))
+                note(owner_in(TYPEOID, type, &FormData_pg_type::typowner), &search);
+        });
+    if (!OidIsValid(search.distrusted))
+        return {};
+    const char* name = pg::guard([&search] { return GetUserNameFromId(search.distrusted, true); });
+    return "its user is a superuser, and it uses what role " +
+           (name == nullptr ? std::to_string(search.distrusted) : pg::quote_identifier(name)) + " owns and may change";
+}
+
+} // namespace citadel::advisor
