@@ -72,11 +72,15 @@ unit: build/unit/run
 DOOR_OBJECTS = $(filter-out src/pg/functions_pg.o, $(filter src/pg/%.o, $(OBJS)))
 TEST_MODULE = build/test/citadel_test$(DLSUFFIX)
 
-build/test/citadel_test.o: test/modules/citadel_test.cpp
+# bench/advisor calls the what-if engine in a loop.
+WHAT_IF_OBJECTS = $(addprefix src/advisor/, statement_pg.o what_if_pg.o index_definition_pg.o index_size_pg.o index_size.o)
+TEST_OBJECTS = build/test/citadel_test.o build/test/what_if_loop.o
+
+build/test/%.o: test/modules/%.cpp
 	@mkdir -p $(@D)
 	$(COMPILE.cc) $(CXXFLAGS_SL) -o $@ $<
 
-$(TEST_MODULE): build/test/citadel_test.o $(DOOR_OBJECTS) exports.map
+$(TEST_MODULE): $(TEST_OBJECTS) $(DOOR_OBJECTS) $(WHAT_IF_OBJECTS) exports.map
 	$(CC) $(CFLAGS) $(filter %.o,$^) -o $@ $(LDFLAGS) $(LDFLAGS_SL) -shared $(SHLIB_LINK)
 
 .PHONY: test-modules install-test-modules
@@ -86,4 +90,4 @@ install-test-modules: $(TEST_MODULE)
 	$(MKDIR_P) '$(DESTDIR)$(pkglibdir)'
 	$(INSTALL_SHLIB) $(TEST_MODULE) '$(DESTDIR)$(pkglibdir)/'
 
--include build/test/citadel_test.d
+-include $(TEST_OBJECTS:.o=.d)

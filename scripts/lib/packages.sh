@@ -59,6 +59,7 @@ END
 valgrind  callgrind counts instructions
 postgresql-$major-hypopg  the peer of the what-if benchmark
 python3  medians and intervals
+python3-psycopg2  the connections of the what-if benchmark
 END
             ;;
         *)

@@ -3,6 +3,7 @@
 // installed.
 #include "pg/server.hpp"
 
+#include "advisor/what_if_pg.hpp"
 #include "pg/boundary.hpp"
 #include "pg/guard.hpp"
 #include "pg/memory.hpp"
@@ -31,6 +32,7 @@ namespace pg = citadel::pg;
 
 extern "C" void _PG_init(void) {
     pg::init_errors();
+    citadel::advisor::install_what_if();
 }
 
 namespace {
