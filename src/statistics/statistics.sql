@@ -170,9 +170,10 @@ CREATE FUNCTION citadel.heap_bloat(relation regclass) RETURNS TABLE (leaf oid, b
             WHERE a.attrelid = t.oid AND a.attnum > 0
             OFFSET 0
         ) AS a
+        WHERE t.relpages > 1 -- one page is what one row needs, whatever its width
         UNION ALL
         -- the end of the tuple: nothing, at a multiple of eight
-        SELECT t.oid, 32767, 0, 0, 8, true FROM tables AS t
+        SELECT t.oid, 32767, 0, 0, 8, true FROM tables AS t WHERE t.relpages > 1
     ), certain AS (
         -- anchor4: how many columns so far certainly ended at a multiple of four; the same for eight below
         SELECT w.*, fixed AND null_ratio IN (0, 1) AS exact,
@@ -210,10 +211,12 @@ CREATE FUNCTION citadel.heap_bloat(relation regclass) RETURNS TABLE (leaf oid, b
             (block.size - 24) / 28 AS most,
             block.size
         FROM tables AS t
-        JOIN data AS d ON d.oid = t.oid
+        LEFT JOIN data AS d ON d.oid = t.oid
         CROSS JOIN (SELECT current_setting('block_size')::integer AS size) AS block
     )
-    SELECT oid, CASE WHEN NOT unknown OR reltuples = 0 THEN greatest(0, size * (relpages - ceil(reltuples / greatest(1,
+    SELECT oid, CASE WHEN relpages <= 1 AND reltuples > 0 THEN 0
+        WHEN reltuples = 0 THEN size::bigint * relpages
+        WHEN NOT unknown THEN greatest(0, size * (relpages - ceil(reltuples / greatest(1,
         least(most, CASE WHEN exact THEN floor(usable / bytes) ELSE usable / bytes - 0.5 END)))))::bigint END
     FROM tuple
     $$;
