@@ -107,6 +107,7 @@ Key upright(Key order) {
 
 void add_conjunction(Collector& into, const std::vector<Clause>& clauses, const std::vector<Key>& wanted_orders) {
     std::vector<Key> orders;
+    orders.reserve(wanted_orders.size());
     for (const Key& order : wanted_orders)
         orders.push_back(upright(order));
     const Roles roles = roles_of(clauses);

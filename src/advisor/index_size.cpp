@@ -75,7 +75,8 @@ struct PostingList {
     double pointers; // heap pointers of a full one
     explicit PostingList(double base_size, int block_size) : base(base_size) {
         // _bt_load(): a tenth of a page, less a line pointer.
-        const double largest = std::floor(block_size / 10 / 8.0) * 8.0 - line_pointer;
+        const int tenth = block_size / 10 / 8 * 8;
+        const double largest = tenth - line_pointer;
         pointers = std::max(std::floor((std::floor(largest / 8.0) * 8.0 - base) / heap_pointer), 1.0);
     }
     double full_size() const { return max_align(base + pointers * heap_pointer); }

@@ -18,7 +18,7 @@ extern int capture_buffer_kb;       // shared memory for samples, texts, plans a
 extern char* databases;             // '*' or a comma-separated list of names
 extern int max_job_workers;         // in the whole cluster
 extern int advise_interval_s;       // 0: the advise job is not scheduled
-extern int history_retention_min;     // age at which history is dropped
+extern int history_retention_min;   // age at which history is dropped
 
 // For tests and developers; superuser only.
 extern int debug_clock_offset_ms;
