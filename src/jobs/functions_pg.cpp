@@ -17,6 +17,7 @@ extern "C" {
 #include "access/htup_details.h"
 #include "commands/dbcommands.h"
 #include "commands/trigger.h"
+#include "utils/lsyscache.h"
 }
 
 namespace citadel::jobs {

@@ -130,7 +130,7 @@ $$;
 REVOKE ALL ON FUNCTION citadel.database_is_copy() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION citadel.database_is_copy() TO pg_monitor;
 COMMENT ON FUNCTION citadel.database_is_copy() IS
-'Whether this database was restored from a dump or cloned from another one and not adopted yet; destructive jobs do not start then';
+'Whether this database was restored from a dump or cloned from another one and not adopted yet; destructive jobs do not start then. pg_upgrade makes a copy, too: the new server has another system identifier';
 
 CREATE VIEW citadel.job AS
 SELECT d.job_name,

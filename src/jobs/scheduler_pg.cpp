@@ -15,6 +15,7 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 
 extern "C" {
 #include "postmaster/bgworker.h"
@@ -64,6 +65,7 @@ class Scheduler {
     std::int64_t next_jobs_look_ = 0;
     std::optional<std::int64_t> housekept_;
     bool first_look_ = true;
+    int reloads_ = 0;
 };
 
 // A periodic task in a transaction of its own; its error is reported and counted, and ends nothing else.
@@ -206,6 +208,8 @@ bool Scheduler::cycle() {
         return false;
     }
     const bool ended = children_ended();
+    if (std::exchange(reloads_, worker::reloads()) != worker::reloads())
+        next_jobs_look_ = 0; // more workers may be allowed, or another schedule
     if (!settings::enabled) {
         shared::set_state(shared::State::paused);
         shared::cancel_jobs(database_);

@@ -25,6 +25,7 @@ extern "C" {
 #include "storage/lwlock.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
+#include "utils/lsyscache.h"
 }
 
 namespace citadel::jobs {
@@ -68,16 +69,15 @@ void stand_aside(Oid database) {
     shared::cancel_wait();
 }
 
-// Whoever may not do it anyway shall not be able to disturb the workers with the attempt.
-Oid own_database(const char* name, bool template_suffices) {
+// Whoever may not do it anyway shall not be able to disturb the workers with the attempt. (Anybody with CREATEDB may
+// clone a template, but no worker of ours runs in templates.)
+Oid own_database(const char* name) {
     if (name == nullptr)
         return InvalidOid;
     const Oid database = get_database_oid(name, true);
-    if (database == InvalidOid)
+    if (database == InvalidOid || !pg::owns_object(DatabaseRelationId, database, GetUserId()))
         return InvalidOid;
-    if (pg::owns_object(DatabaseRelationId, database, GetUserId()) || (template_suffices && have_createdb_privilege()))
-        return database;
-    return InvalidOid;
+    return database;
 }
 
 const char* string_option(List* options, const char* name) {
@@ -126,21 +126,21 @@ Oid database_to_leave(Node* statement) {
         return own_extension();
     case T_DropdbStmt:
         pending.databases_changed = true;
-        return own_database(reinterpret_cast<DropdbStmt*>(statement)->dbname, false);
+        return own_database(reinterpret_cast<DropdbStmt*>(statement)->dbname);
     case T_CreatedbStmt:
         pending.databases_changed = true;
-        return own_database(string_option(reinterpret_cast<CreatedbStmt*>(statement)->options, "template"), true);
+        return own_database(string_option(reinterpret_cast<CreatedbStmt*>(statement)->options, "template"));
     case T_AlterDatabaseStmt: {
         const auto* alter = reinterpret_cast<AlterDatabaseStmt*>(statement);
         pending.databases_changed = true;
-        return string_option(alter->options, "tablespace") != nullptr ? own_database(alter->dbname, false) : InvalidOid;
+        return string_option(alter->options, "tablespace") != nullptr ? own_database(alter->dbname) : InvalidOid;
     }
     case T_RenameStmt: {
         const auto* rename = reinterpret_cast<RenameStmt*>(statement);
         if (rename->renameType != OBJECT_DATABASE)
             return InvalidOid;
         pending.databases_changed = true;
-        return own_database(rename->subname, false);
+        return own_database(rename->subname);
     }
     case T_TransactionStmt:
         if (reinterpret_cast<TransactionStmt*>(statement)->kind == TRANS_STMT_COMMIT_PREPARED)

@@ -31,6 +31,8 @@ bool extension_present();
 // Sleeps until the latch is set or so many milliseconds have passed, then handles interrupts and reads the
 // configuration anew when asked to. True when the latch was set: there may be something to do.
 bool wait(long milliseconds);
+// How often the configuration was read anew.
+int reloads();
 
 // Writes to the server log, at most once a minute for the same text; what was suppressed is counted and said later.
 // Never raises.

@@ -28,6 +28,8 @@ struct Logged {
     int suppressed = 0;
 };
 
+int reload_count = 0;
+
 void set_option(const char* name, const char* value) {
     SetConfigOption(name, value, PGC_SUSET, PGC_S_OVERRIDE);
 }
@@ -82,6 +84,7 @@ void connect(Oid database, const char* application_name) {
     pg::guard([database, application_name] {
         BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
         // ALTER DATABASE ... SET and ALTER ROLE ... SET reach workers too.
+        set_option("role", "none");
         set_option("search_path", "pg_catalog, pg_temp");
         set_option("default_transaction_read_only", "off");
         set_option("default_transaction_isolation", "read committed");
@@ -89,6 +92,8 @@ void connect(Oid database, const char* application_name) {
         set_option("session_replication_role", "origin");
         set_option("row_security", "on");
         set_option("lock_timeout", "0");
+        if (GetConfigOption("transaction_timeout", true, false) != nullptr) // not in every version
+            set_option("transaction_timeout", "0");
         set_option("check_function_bodies", "on");
         set_option("DateStyle", "ISO, YMD");
         set_option("IntervalStyle", "postgres");
@@ -119,9 +124,14 @@ bool wait(long milliseconds) {
     });
     if (ConfigReloadPending) {
         ConfigReloadPending = false;
+        ++reload_count;
         pg::guard([] { ProcessConfigFile(PGC_SIGHUP); });
     }
     return (events & WL_LATCH_SET) != 0;
+}
+
+int reloads() {
+    return reload_count;
 }
 
 void log_rarely(const std::string& message, const std::string& hint) noexcept {

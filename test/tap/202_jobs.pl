@@ -99,7 +99,7 @@ foreach my $isolation ('read committed', 'repeatable read', 'serializable')
 	is(sql("SELECT count(*) FILTER (WHERE backend_xmin IS NULL), count(*) FILTER (WHERE backend_xid IS NULL) FROM pg_stat_activity WHERE application_name = 'the waiter' AND state = 'active'"), '1|1', "no snapshot while waiting under $isolation");
 	is(sql("SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE a.application_name = 'the waiter' AND l.locktype = 'relation'"), '0', "and no table is locked");
 	sql("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'the waiter'");
-	$waiter->{run}->kill_kill;
+	$waiter->{run}->kill_kill(grace => 1);
 }
 sql("SELECT pg_cancel_backend(pid) FROM citadel.job_run WHERE run_id = $run");
 ok(eventually(5, sub { run_state($run) eq 'cancelled' }), 'pg_cancel_backend cancels a run');
@@ -144,7 +144,8 @@ $run = sql("SELECT citadel.run_job('$job')");
 sql_fails("CALL citadel.wait_for_job($run, '1 s');", qr/It is queued.*max_job_workers/s, 'none at all: the waiter is told where to look');
 $node->safe_psql('postgres', 'ALTER SYSTEM RESET citadel_opt.max_job_workers');
 $node->reload;
-sql("CALL citadel.wait_for_job($run)");
+$waited = seconds(sub { sql("CALL citadel.wait_for_job($run)") });
+cmp_ok($waited, '<', 5, "a reload that allows workers again is noticed at once ($waited s)");
 
 # The kill switch cancels what runs.
 set_fault($node, "jobs.run.$job:sleep=60000");

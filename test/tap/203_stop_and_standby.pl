@@ -31,7 +31,7 @@ my $session = $node->background_psql('app', on_error_die => 0, on_error_stop => 
 $session->query_until(qr/started/, "\\echo started\nCALL citadel.wait_for_job($run);\n");
 my $waited = seconds(sub { $node->stop('fast') });
 cmp_ok($waited, '<', 3, "nor for a run or who waits for it ($waited s)");
-$session->{run}->kill_kill;
+$session->{run}->kill_kill(grace => 1);
 $node->append_conf('postgresql.conf', "citadel_opt.debug_fault = ''");
 unlink($node->data_dir . '/postgresql.auto.conf');
 $node->start;
