@@ -108,6 +108,9 @@ CREATE ROLE regress_wi_other;
 SET ROLE regress_wi_other;
 SELECT citadel.what_if('SELECT 1', ARRAY[]::text[]);
 RESET ROLE;
+-- EXECUTE ... USING passes values that the text need not use: a number that is missing has no type to infer.
+SELECT cost_before > cost_after AS cheaper FROM citadel.what_if('SELECT * FROM wi.item WHERE owner = $3', ARRAY['CREATE INDEX ON wi.item (owner)']);
+SELECT cost_before > cost_after AS cheaper FROM citadel.what_if('SELECT * FROM wi.item WHERE owner = $3', ARRAY['CREATE INDEX ON wi.item (owner)'], ARRAY['x', NULL, '7']);
 SET client_min_messages = warning;
 DROP SCHEMA wi CASCADE;
 DROP ROLE regress_wi_monitor, regress_wi_other;

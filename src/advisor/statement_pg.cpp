@@ -1,5 +1,7 @@
 #include "advisor/statement_pg.hpp"
 
+#include "capture/lexer.hpp"
+
 #include "pg/compat.hpp"
 #include "pg/guard.hpp"
 #include "pg/memory.hpp"
@@ -109,6 +111,31 @@ Statement::~Statement() {
         MemoryContextDelete(memory_);
 }
 
+namespace {
+
+// Which of $1, $2 ... stand in the text, by position; the server allows 65535. EXECUTE ... USING passes values that the
+// text need not use, and the parser can infer no type for a number that is missing.
+std::vector<bool> parameters_in(std::string_view text) {
+    std::vector<bool> found;
+    capture::Lexer lexer(text);
+    for (capture::Token token = lexer.next(); token.kind != capture::TokenKind::end; token = lexer.next()) {
+        if (token.kind != capture::TokenKind::parameter)
+            continue;
+        const std::string_view digits = lexer.text(token).substr(1);
+        std::size_t number = 0;
+        for (std::size_t i = 0; i < digits.size() && number <= UINT16_MAX; ++i)
+            number = number * 10 + static_cast<std::size_t>(digits[i] - '0');
+        if (number == 0 || number > UINT16_MAX)
+            continue; // the parser refuses it
+        if (found.size() < number)
+            found.resize(number);
+        found[number - 1] = true;
+    }
+    return found;
+}
+
+} // namespace
+
 Statement Statement::analyse(const std::string& text) {
     Statement statement;
     statement.text_ = text;
@@ -117,7 +144,13 @@ Statement Statement::analyse(const std::string& text) {
     const pg::MemorySwitch inside(statement.memory_);
     const char* source = statement.text_.c_str();
     Oid* types = nullptr;
-    int count = 0;
+    const std::vector<bool> used = parameters_in(statement.text_);
+    int count = static_cast<int>(used.size());
+    if (count > 0) {
+        types = static_cast<Oid*>(pg::guard([count] { return palloc0(sizeof(Oid) * static_cast<Size>(count)); }));
+        for (std::size_t i = 0; i < used.size(); ++i)
+            types[i] = used[i] ? InvalidOid : TEXTOID;
+    }
     List* queries = NIL;
     pg::guard([&] {
         ErrorContextCallback callback;

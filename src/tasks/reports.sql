@@ -91,6 +91,7 @@ CREATE TYPE citadel_tasks.user_task_summary AS (
 COMMENT ON TYPE citadel_tasks.user_task_summary IS
     'Row of get_user_task_summary(): live tasks of one user, estimates and completion times in hours';
 
+-- The types of $1 and $2 are spelled out, so that the statement also parses where only its text is known.
 CREATE FUNCTION citadel_tasks.get_user_task_summary(user_id bigint, at timestamptz DEFAULT now())
     RETURNS citadel_tasks.user_task_summary LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -98,22 +99,22 @@ AS $$
     WITH open_tasks AS (
         SELECT t.status, t.priority, t.due_at, t.created_at, t.estimated_hours
         FROM citadel_tasks.hero_tasks t
-        WHERE t.assignee_id = $1 AND t.deleted_at IS NULL
+        WHERE t.assignee_id = $1::bigint AND t.deleted_at IS NULL
           AND t.status IN ('draft', 'ready', 'in_progress', 'blocked')
     ),
     completed AS (
         SELECT count(*) AS tasks, avg(EXTRACT(epoch FROM t.completed_at - t.created_at)::double precision / 3600) AS hours
         FROM citadel_tasks.hero_tasks t
-        WHERE t.assignee_id = $1 AND t.deleted_at IS NULL AND t.status = 'completed'
-          AND t.completed_at > $2 - interval '30 days' AND t.completed_at <= $2
+        WHERE t.assignee_id = $1::bigint AND t.deleted_at IS NULL AND t.status = 'completed'
+          AND t.completed_at > $2::timestamptz - interval '30 days' AND t.completed_at <= $2::timestamptz
     )
-    SELECT $1, count(*), count(*) FILTER (WHERE o.status = 'in_progress'), count(*) FILTER (WHERE o.status = 'blocked'),
-           count(*) FILTER (WHERE o.due_at < $2),
-           count(*) FILTER (WHERE o.due_at >= $2 AND o.due_at < $2 + interval '7 days'),
-           min(o.due_at) FILTER (WHERE o.due_at >= $2), min(o.created_at), COALESCE(sum(o.estimated_hours), 0),
+    SELECT $1::bigint, count(*), count(*) FILTER (WHERE o.status = 'in_progress'), count(*) FILTER (WHERE o.status = 'blocked'),
+           count(*) FILTER (WHERE o.due_at < $2::timestamptz),
+           count(*) FILTER (WHERE o.due_at >= $2::timestamptz AND o.due_at < $2::timestamptz + interval '7 days'),
+           min(o.due_at) FILTER (WHERE o.due_at >= $2::timestamptz), min(o.created_at), COALESCE(sum(o.estimated_hours), 0),
            (SELECT c.tasks FROM completed c), (SELECT c.hours FROM completed c),
            (SELECT count(*) FROM citadel_tasks.hero_tasks r
-            WHERE r.reporter_id = $1 AND r.deleted_at IS NULL AND r.status IN ('draft', 'ready', 'in_progress', 'blocked')),
+            WHERE r.reporter_id = $1::bigint AND r.deleted_at IS NULL AND r.status IN ('draft', 'ready', 'in_progress', 'blocked')),
            COALESCE((SELECT jsonb_object_agg(p.priority, p.n)
                      FROM (SELECT priority, count(*) AS n FROM open_tasks GROUP BY 1) AS p), '{}')
     FROM open_tasks o
