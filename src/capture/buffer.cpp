@@ -25,7 +25,7 @@ struct Buffer::Layout {
     std::uint32_t samples, buckets, blocks;
 };
 
-// Half for samples: with the default of 16 MB some 30,000, more than 10 seconds of 2,000 a second. One sixteenth for
+// Half for samples: with the default of 16 MB some 41,000, more than 10 seconds of 2,000 a second. One sixteenth for
 // the index, the rest for texts.
 Buffer::Layout Buffer::layout(std::size_t wanted, int backends) {
     Layout l{};

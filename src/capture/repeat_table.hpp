@@ -18,7 +18,7 @@ struct Repeated {
 class RepeatTable {
   public:
     static constexpr int capacity = 16;
-    static constexpr std::uint32_t worth_reporting = 50; // calls in one transaction
+    static constexpr std::uint32_t worth_reporting = 10; // calls in one transaction
 
     bool empty() const { return size_ == 0; }
     int size() const { return size_; }

@@ -79,7 +79,7 @@ const Setting table[] = {
      "Share of the slow statements that are captured.", "Each slow statement is captured with this probability."},
     {"citadel_opt.sample_parameters", Enum{&sample_parameters, sample_parameters_values}, PGC_SUSET, 0,
      "What happens to literals and bind values of slow statements.",
-     "off: not looked at. memory: kept in shared memory for costing, neither stored nor shown. store: stored."},
+     "off: not looked at. memory: kept in shared memory for costing, not stored. store: stored."},
     {"citadel_opt.capture_nested", Bool{&capture_nested}, PGC_SUSET, 0,
      "Captures statements that run inside functions and procedures.", nullptr},
     {"citadel_opt.sample_interval", Int{&sample_interval_s, 1, 3600}, PGC_SIGHUP, GUC_UNIT_S,
