@@ -21,7 +21,8 @@ namespace citadel::history {
 
 namespace {
 
-// Beyond this the samples stay in the buffer, which drops and counts when it is full: 100,000 samples are about 20 MB here.
+// Beyond this the samples stay in the buffer, which drops and counts when it is full: 100,000 samples are about 20 MB
+// here.
 constexpr std::size_t most_pending = 100000;
 constexpr std::size_t samples_per_insert = 1000;
 constexpr const char* most_parameter_sets = "20"; // kept for each statement

