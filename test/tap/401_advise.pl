@@ -1,0 +1,118 @@
+# The advise job, from captured statements to stored recommendations: who it plans as, what it skips, what becomes of
+# recommendations whose index is built or whose table goes.
+use strict;
+use warnings FATAL => 'all';
+
+use FindBin;
+use lib $FindBin::RealBin;
+use CitadelTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = citadel_node('advise', extension => 0, config => <<'END');
+citadel_opt.slow_query_threshold = 0
+citadel_opt.sample_interval = '1s'
+citadel_opt.advise_interval = 0
+autovacuum = off
+END
+my $db = 'citadel_ai';
+
+sub sql { return $node->safe_psql($db, "SET citadel_opt.slow_query_threshold = -1; $_[0]"); }
+sub as_app { return $node->safe_psql($db, "SET SESSION AUTHORIZATION app; $_[0]"); }
+
+sql(<<'END');
+CREATE ROLE app; CREATE ROLE watcher; GRANT pg_monitor TO watcher;
+CREATE SCHEMA app AUTHORIZATION app;
+SET ROLE app;
+CREATE TABLE app.item (id int PRIMARY KEY, owner int, note text);
+INSERT INTO app.item SELECT i, i % 2000, 'note ' || i FROM generate_series(1, 40000) i;
+CREATE TABLE app.doomed (id int PRIMARY KEY, owner int, note text);
+INSERT INTO app.doomed SELECT i, i % 2000, 'note ' || i FROM generate_series(1, 40000) i;
+CREATE TABLE app.spied (who name, role text);
+-- Claims to be immutable, so that the planner calls it; notes who it runs as, and tries to become somebody else.
+CREATE FUNCTION app.note() RETURNS int LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    BEGIN
+        SET LOCAL ROLE postgres;
+        INSERT INTO app.spied VALUES (current_user, 'escaped');
+    EXCEPTION WHEN OTHERS THEN
+        INSERT INTO app.spied VALUES (current_user, 'refused');
+    END;
+    RETURN 7;
+END $$;
+CREATE FUNCTION app.spy() RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (SELECT app.note()); END $$;
+RESET ROLE;
+ANALYZE app.item, app.doomed;
+END
+# Watched from here on: rows loaded in the watched time would count as writes, and an index costs those.
+create_citadel($node, $db);
+$node->poll_query_until($db, 'SELECT count(*) > 0 FROM citadel.snapshot_state') or die 'no scheduler';
+
+sub advise
+{
+	my $run = sql("SELECT citadel.run_job('advise')");
+	sql("CALL citadel.wait_for_job($run)");
+	return $run;
+}
+
+# Nothing captured yet of the application: an empty answer says so.
+my $first = advise();
+like(sql("SELECT summary FROM citadel.advisor_run WHERE run_id = $first"), qr/^examined 0 of \d+ statements/, 'a run without a workload is recorded');
+
+# The application runs; unqualified names, in its own search_path.
+as_app("SET search_path = app; SELECT count(*) FROM item WHERE owner = $_") foreach 1 .. 5;
+as_app('SET search_path = app; SELECT count(*) FROM doomed WHERE owner = 5');
+as_app('SET search_path = app; SELECT count(*) FROM item WHERE id = spy()');
+as_app("SELECT count(*) FROM pg_class WHERE relname = 'x'");
+as_app('CREATE TEMP TABLE passing AS SELECT 1 AS a; SELECT * FROM passing WHERE a = 1');
+sql('SELECT citadel.collect()');
+my $spied = sql("SELECT count(*) FROM app.spied");
+$node->poll_query_until($db, "SELECT count(DISTINCT query_id) >= 5 FROM citadel.statement WHERE user_id = 'app'::regrole")
+  or die 'the statements were not captured';
+ok($spied > 0, 'the spy ran for the application itself');
+
+my $run = advise();
+is(sql("SELECT string_agg(relation_name || ' ' || status, ', ' ORDER BY relation_name) FROM citadel.index_recommendation WHERE schema_name = 'app'"),
+	'doomed open, item open', 'the indexes are found');
+is(sql("SELECT definition FROM citadel.index_recommendation WHERE relation_name = 'item'"),
+	'CREATE INDEX CONCURRENTLY item_owner_idx ON app.item USING btree (owner)', 'with the statement that builds it');
+is(sql("SELECT cost_after < cost_before, improvement > 0, size_bytes > 0, queries_helped >= 1, relation_oid = 'app.item'::regclass FROM citadel.index_recommendation WHERE relation_name = 'item'"),
+	't|t|t|t|t', 'and sound figures');
+is(sql("SELECT s -> 'plan_before' -> 0 -> 'Plan' IS NOT NULL, s -> 'plan_after' #>> '{0}' LIKE '%Index%', s::text LIKE '%owner = 5%' FROM citadel.index_recommendation, jsonb_array_elements(evidence -> 'statements') s WHERE relation_name = 'item' LIMIT 1"),
+	't|t|f', 'plans before and after are evidence, without constants');
+is(sql("SELECT count(*) > 0, bool_and(q.cost_after < q.cost_before) FROM citadel.index_recommendation r JOIN citadel.index_recommendation_query q ON q.recommendation_id = r.id JOIN citadel.statement USING (query_id, user_id) WHERE r.relation_name = 'item' AND user_id = 'app'::regrole"),
+	't|t', 'linked to the statements that it helps');
+
+# Who planned.
+cmp_ok(sql("SELECT count(*) FROM app.spied"), '>', $spied, 'planning ran the function');
+is(sql("SELECT string_agg(DISTINCT who || ' ' || role, ', ') FROM app.spied"), 'app refused', 'as the statement\'s user, who could not become anybody else');
+
+# What was skipped, and why.
+like(sql("SELECT summary FROM citadel.advisor_run WHERE run_id = $run"), qr/^examined \d+ of \d+ statements; skipped: .*system catalog/, 'the run says what it skipped');
+is(sql("SELECT count(*) > 0 FROM citadel.advisor_skipped k JOIN citadel.statement s USING (query_id, user_id) WHERE run_id = $run AND s.query LIKE '%passing%'"), 't', 'a temporary table');
+is(sql("SELECT count(*) FROM citadel.advisor_run_log WHERE examined + (SELECT count(*) FROM citadel.advisor_skipped k WHERE k.run_id = $run) <> statements AND run_id = $run"), '0', 'examined and skipped make up all');
+
+# Found again: the same rows.
+my $ids = sql("SELECT string_agg(id::text, ',' ORDER BY id) FROM citadel.index_recommendation WHERE status = 'open'");
+advise();
+is(sql("SELECT string_agg(id::text, ',' ORDER BY id) FROM citadel.index_recommendation WHERE status = 'open'"), $ids, 'a second run keeps the rows');
+
+# From SQL: each captured statement as its own user; a caller who may not read the table learns nothing.
+is(sql("SELECT count(*) FROM citadel.recommend_indexes() WHERE relation = 'app.item'::regclass"), '1', 'recommend_indexes() uses what was captured');
+my ($status, $out, $err) = $node->psql($db, "SET citadel_opt.slow_query_threshold = -1; SET SESSION AUTHORIZATION watcher; SELECT count(*) FROM citadel.recommend_indexes()");
+is("$status $out", '0 0', 'a monitor without rights on the tables gets nothing');
+like($err, qr/permission denied for (table item|schema app)/, 'and is told why');
+is(sql("SELECT string_agg(DISTINCT who || ' ' || role, ', ') FROM app.spied"), 'app refused', 'nor did anything run as the monitor');
+
+# Built, and gone.
+sql(sql("SELECT definition FROM citadel.index_recommendation WHERE relation_name = 'item'"));
+sql('DROP TABLE app.doomed');
+my $last = advise();
+is(sql("SELECT string_agg(relation_name || ' ' || status, ', ' ORDER BY relation_name) FROM citadel.index_recommendation WHERE schema_name = 'app'"),
+	'doomed obsolete, item applied', 'a built index closes its recommendation, so does a dropped table');
+like(sql("SELECT string_agg(reason, ',') FROM citadel.advisor_skipped WHERE run_id = $last"), qr/relation "doomed" does not exist/, 'whose statement is skipped');
+
+no_crash($node);
+$node->stop;
+done_testing();
