@@ -21,20 +21,6 @@ std::int64_t signed_id(std::uint64_t id) {
     return static_cast<std::int64_t>(id);
 }
 
-const char* outcome_name(capture::Outcome outcome) {
-    switch (outcome) {
-    case capture::Outcome::ok:
-        return "ok";
-    case capture::Outcome::error:
-        return "error";
-    case capture::Outcome::cancelled:
-        return "cancelled";
-    case capture::Outcome::timeout:
-        return "timeout";
-    }
-    return "ok";
-}
-
 std::string unpacked_sqlstate(int packed) {
     std::string state;
     for (int i = 0; i < 5; ++i, packed >>= 6)

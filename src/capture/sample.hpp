@@ -7,6 +7,21 @@ namespace citadel::capture {
 
 enum class Outcome : uint8_t { ok, error, cancelled, timeout };
 
+// As citadel.sample.outcome says it.
+inline const char* outcome_name(Outcome outcome) {
+    switch (outcome) {
+    case Outcome::ok:
+        return "ok";
+    case Outcome::error:
+        return "error";
+    case Outcome::cancelled:
+        return "cancelled";
+    case Outcome::timeout:
+        return "timeout";
+    }
+    return "ok";
+}
+
 // Wait event classes by which sampled waits are counted; cpu: not waiting.
 enum WaitClass : int {
     wait_lwlock,

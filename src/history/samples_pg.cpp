@@ -41,20 +41,6 @@ Pending& pending() {
     return held;
 }
 
-const char* outcome_name(capture::Outcome outcome) {
-    switch (outcome) {
-    case capture::Outcome::ok:
-        return "ok";
-    case capture::Outcome::error:
-        return "error";
-    case capture::Outcome::cancelled:
-        return "cancelled";
-    case capture::Outcome::timeout:
-        return "timeout";
-    }
-    return "ok";
-}
-
 std::string waits_json(const capture::Sample& sample) {
     std::string json;
     for (int i = 0; i < capture::wait_class_count; ++i) {
