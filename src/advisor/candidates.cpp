@@ -32,7 +32,7 @@ class Collector {
         for (std::size_t width = key.size(); width >= std::max<std::size_t>(shortest, 1); --width) {
             Key prefix(key.begin(), key.begin() + static_cast<std::ptrdiff_t>(width));
             if (found_.size() < rules_.max_per_use && seen_.insert(prefix).second)
-                found_.push_back(Candidate{relation_, std::move(prefix)});
+                found_.push_back(Candidate{relation_, AccessMethod::btree, std::move(prefix), {}, 0});
         }
     }
 
@@ -144,7 +144,16 @@ void add_conjunction(Collector& into, const std::vector<Clause>& clauses, const 
 }
 
 bool reversed_equal(const KeyColumn& a, const KeyColumn& b) {
-    return a.column == b.column && a.descending != b.descending && a.nulls_first != b.nulls_first;
+    return same_term(a, b) && a.operator_class == b.operator_class && a.descending != b.descending &&
+           a.nulls_first != b.nulls_first;
+}
+
+// Every included column of the one stands somewhere in the other.
+bool holds_included(const std::vector<ColumnNumber>& wanted, const Key& key,
+                    const std::vector<ColumnNumber>& included) {
+    return std::all_of(wanted.begin(), wanted.end(), [&](ColumnNumber column) {
+        return std::binary_search(included.begin(), included.end(), column) || contains(key, column);
+    });
 }
 
 } // namespace
@@ -154,6 +163,12 @@ bool is_prefix(const Key& key, const Key& of) {
         return false;
     return std::equal(key.begin(), key.end(), of.begin()) ||
            std::equal(key.begin(), key.end(), of.begin(), reversed_equal);
+}
+
+bool subsumes(const Candidate& longer, const Candidate& shorter) {
+    return longer.relation == shorter.relation && longer.method == shorter.method &&
+           longer.predicate == shorter.predicate && is_prefix(shorter.key, longer.key) &&
+           holds_included(shorter.included, longer.key, longer.included);
 }
 
 bool is_relevant(const Candidate& candidate, const StatementUse& statement) {
@@ -192,8 +207,11 @@ std::vector<Candidate> candidates_for(const RelationUse& use, const CandidateRul
 }
 
 bool is_served(const Candidate& candidate, const std::vector<ExistingIndex>& existing) {
-    return std::any_of(existing.begin(), existing.end(),
-                       [&](const ExistingIndex& index) { return is_prefix(candidate.key, index.key); });
+    return std::any_of(existing.begin(), existing.end(), [&](const ExistingIndex& index) {
+        return index.comparable && index.valid && index.method == candidate.method &&
+               index.predicate == candidate.predicate && is_prefix(candidate.key, index.key) &&
+               holds_included(candidate.included, index.key, index.included);
+    });
 }
 
 std::vector<Candidate> candidates_for(const std::vector<StatementUse>& statements, const CandidateRules& rules,

@@ -12,7 +12,7 @@ struct CandidateRules {
     std::size_t max_per_use = 24; // bound on the candidates of one appearance of a table
 };
 
-// The valid, complete B-trees that a table has.
+// The indexes that a table has.
 using ExistingIndexes = std::function<const std::vector<ExistingIndex>&(RelationId)>;
 
 // Candidates for one use of a table, without duplicates and in falling order of promise:

@@ -1,6 +1,7 @@
 // Costs from the planner: the selection's CostSource over statements of a workload, each planned as its own user.
 #pragma once
 
+#include "advisor/expressions_pg.hpp"
 #include "advisor/selection.hpp"
 #include "advisor/statement_pg.hpp"
 #include "advisor/what_if_pg.hpp"
@@ -64,6 +65,9 @@ class PlannerCosts : public CostSource {
 
     const HypotheticalIndex& hypothetical(const Candidate& candidate);
 
+    // What the statements' expressions and predicates are, for as long as this lives.
+    Expressions& expressions() { return expressions_; }
+
     // Back to the caller's own role; before anything but costs is done.
     void leave_role();
 
@@ -87,6 +91,7 @@ class PlannerCosts : public CostSource {
                  std::string& reason);
 
     MemoryContext memory_; // the maker's: what lasts as long as this
+    Expressions expressions_;
     std::map<RelationId, double> written_rows_;
     std::vector<Entry> entries_;
     std::vector<StatementUse> uses_;

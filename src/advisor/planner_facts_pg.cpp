@@ -38,7 +38,10 @@ set_rel_pathlist_hook_type previous_hook = nullptr;
 constexpr int no_arm = -1;
 
 struct RawClause {
-    Clause clause; // trivially destructible
+    ColumnNumber column;
+    ClauseKind kind;
+    double selectivity;
+    std::uint64_t partner;
     int arm;
 };
 static_assert(std::is_trivially_destructible_v<RawClause>);
@@ -117,7 +120,7 @@ std::uint64_t partner_of(Relids relations) {
 }
 
 void add(const Scan& scan, AttrNumber column, ClauseKind kind, double selectivity, int arm, std::uint64_t partner = 0) {
-    scan.facts->clauses.add(RawClause{Clause{column, kind, selectivity, partner}, arm});
+    scan.facts->clauses.add(RawClause{column, kind, selectivity, partner, arm});
 }
 
 void add_comparison(const Scan& scan, AttrNumber column, Node* column_side, Oid operator_id, Node* value,
@@ -366,8 +369,9 @@ void FactCollector::note(PlannerInfo* root, RelOptInfo* relation, const RangeTbl
     for (int i = 0; i < raw.clauses.count; ++i) {
         const RawClause& clause = raw.clauses.items[i];
         std::vector<Clause>& into = clause.arm == no_arm ? use.clauses : use.arms[static_cast<std::size_t>(clause.arm)];
-        if (std::find(into.begin(), into.end(), clause.clause) == into.end())
-            into.push_back(clause.clause);
+        const Clause found{clause.column, clause.kind, clause.selectivity, clause.partner};
+        if (std::find(into.begin(), into.end(), found) == into.end())
+            into.push_back(found);
     }
     std::vector<Key> orders(static_cast<std::size_t>(raw.order_count));
     for (int i = 0; i < raw.orders.count; ++i)
@@ -418,43 +422,6 @@ std::string unsupported_reason(Oid relation) {
     if (found.kind != RELKIND_RELATION && found.kind != RELKIND_MATVIEW && found.kind != RELKIND_PARTITIONED_TABLE)
         return name + " is not a table";
     return {};
-}
-
-std::vector<ExistingIndex> existing_indexes(Oid relation) {
-    RawList<RawOrder> columns;
-    RawList<bool> unique;
-    pg::guard([&] {
-        const Relation table = table_open(relation, AccessShareLock);
-        List* indexes = RelationGetIndexList(table);
-        const ListCell* cell;
-        foreach (cell, indexes) {
-            const Relation index = index_open(lfirst_oid(cell), AccessShareLock);
-            const FormData_pg_index* form = index->rd_index;
-            if (index->rd_rel->relam == BTREE_AM_OID && form->indisvalid &&
-                heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, nullptr)) {
-                for (int i = 0; i < form->indnkeyatts; ++i) {
-                    const int16 option = index->rd_indoption[i];
-                    // An operator class of another kind (text_pattern_ops) serves other clauses: as good as unknown.
-                    const Oid type = TupleDescAttr(index->rd_att, i)->atttypid;
-                    const bool usual = index->rd_opfamily[i] == btree_family(type);
-                    const ColumnNumber column = usual ? form->indkey.values[i] : ColumnNumber{0};
-                    columns.add(RawOrder{
-                        KeyColumn{column, (option & INDOPTION_DESC) != 0, (option & INDOPTION_NULLS_FIRST) != 0},
-                        unique.count});
-                }
-                unique.add(form->indisunique);
-            }
-            index_close(index, AccessShareLock);
-        }
-        list_free(indexes);
-        table_close(table, AccessShareLock);
-    });
-    std::vector<ExistingIndex> found(static_cast<std::size_t>(unique.count));
-    for (int i = 0; i < unique.count; ++i)
-        found[static_cast<std::size_t>(i)].unique = unique.items[i];
-    for (int i = 0; i < columns.count; ++i)
-        found[static_cast<std::size_t>(columns.items[i].order)].key.push_back(columns.items[i].column);
-    return found;
 }
 
 void install_planner_facts() {

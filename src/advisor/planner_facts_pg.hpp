@@ -42,9 +42,6 @@ class FactCollector {
 // Why no index can be recommended on this relation; empty when one can.
 std::string unsupported_reason(Oid relation);
 
-// The valid, complete B-tree indexes of a table (for a partitioned table: those of the parent).
-std::vector<ExistingIndex> existing_indexes(Oid relation);
-
 // Installs the planner hook that feeds FactCollector.
 void install_planner_facts();
 

@@ -1,7 +1,7 @@
 #include "advisor/recommend_pg.hpp"
 
+#include "advisor/existing_indexes_pg.hpp"
 #include "advisor/index_definition_pg.hpp"
-#include "advisor/planner_facts_pg.hpp"
 
 #include "pg/guard.hpp"
 #include "pg/text.hpp"
@@ -141,7 +141,7 @@ Advice recommend(const std::vector<WorkloadStatement>& workload, const AdviceRul
     for (const StatementUse& use : costs.uses())
         for (const RelationUse& relation : use.relations)
             if (indexes.count(relation.relation) == 0)
-                indexes.emplace(relation.relation, existing_indexes(relation.relation));
+                indexes.emplace(relation.relation, existing_indexes(relation.relation, costs.expressions()));
     const ExistingIndexes existing = [&](RelationId relation) -> const std::vector<ExistingIndex>& {
         return indexes.at(relation);
     };

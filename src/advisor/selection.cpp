@@ -128,10 +128,6 @@ class Greedy {
         return bytes;
     }
 
-    static bool subsumes(const Candidate& longer, const Candidate& shorter) {
-        return longer.relation == shorter.relation && is_prefix(shorter.key, longer.key);
-    }
-
     std::uint64_t bytes_of(const Candidate& candidate) const {
         for (const Entry& entry : entries_)
             if (entry.candidate == candidate)

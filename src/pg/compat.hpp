@@ -160,6 +160,20 @@ inline void copy_access_method(IndexOptInfo* index, const IndexAmRoutine* method
     index->amcostestimate = reinterpret_cast<decltype(index->amcostestimate)>(method->amcostestimate);
 }
 
+// Makes a Var of a query what the catalogues store for a column: number 1, no trace of the query it came from.
+inline void make_catalogue_var(Var* var) {
+    var->varno = 1;
+    var->varnosyn = 1;
+    var->varattnosyn = var->varattno;
+#if PG_VERSION_NUM >= 160000
+    var->varnullingrels = nullptr;
+#endif
+#if PG_VERSION_NUM >= 180000
+    var->varreturningtype = VAR_RETURNING_DEFAULT;
+#endif
+    var->location = -1;
+}
+
 // Direction of a wanted order.
 inline bool pathkey_is_descending(const PathKey* key) {
 #if PG_VERSION_NUM >= 180000

@@ -20,11 +20,17 @@ Key key(std::initializer_list<int> columns) {
 }
 
 Candidate index_on(std::initializer_list<int> columns, RelationId relation = table) {
-    return Candidate{relation, key(columns)};
+    return Candidate{relation, AccessMethod::btree, key(columns)};
 }
 
 bool has(const std::vector<Candidate>& candidates, std::initializer_list<int> columns, RelationId relation = table) {
     return std::find(candidates.begin(), candidates.end(), index_on(columns, relation)) != candidates.end();
+}
+
+ExistingIndex existing_on(std::initializer_list<int> columns) {
+    ExistingIndex index;
+    index.key = key(columns);
+    return index;
 }
 
 RelationUse use_of(std::vector<Clause> clauses, std::vector<Key> orders = {}, RelationId relation = table) {
@@ -99,7 +105,7 @@ TEST(AdvisorCandidates, RespectsWidthAndNumber) {
 }
 
 TEST(AdvisorCandidates, ExistingPrefixServes) {
-    const std::vector<ExistingIndex> existing = {{key({1, 2}), false}, {key({5, -6}), false}};
+    const std::vector<ExistingIndex> existing = {existing_on({1, 2}), existing_on({5, -6})};
     EXPECT_TRUE(is_served(index_on({1}), existing));
     EXPECT_TRUE(is_served(index_on({1, 2}), existing));
     EXPECT_TRUE(is_served(index_on({-1, -2}), existing));
@@ -110,6 +116,55 @@ TEST(AdvisorCandidates, ExistingPrefixServes) {
     const ExistingIndexes lookup = [&](RelationId) -> const std::vector<ExistingIndex>& { return existing; };
     const auto found = candidates_for({StatementUse{1.0, {use_of({{1, ClauseKind::equality, 0.1}})}}}, {}, lookup);
     EXPECT_TRUE(found.empty());
+}
+
+TEST(AdvisorCandidates, ServedOnlyByItsOwnKind) {
+    ExistingIndex covering = existing_on({1, 2});
+    covering.included = {5, 6};
+    Candidate wanted = index_on({1});
+    wanted.included = {2, 5};
+    EXPECT_TRUE(is_served(wanted, {covering}));
+    wanted.included = {7};
+    EXPECT_FALSE(is_served(wanted, {covering}));
+
+    Candidate partial = index_on({1});
+    partial.predicate = 3;
+    EXPECT_FALSE(is_served(partial, {covering})); // smaller than a whole index: the cost decides
+    ExistingIndex whole = existing_on({1});
+    whole.predicate = 3;
+    EXPECT_TRUE(is_served(partial, {whole}));
+    EXPECT_FALSE(is_served(index_on({1}), {whole}));
+
+    ExistingIndex other = existing_on({1});
+    other.method = AccessMethod::hash;
+    EXPECT_FALSE(is_served(index_on({1}), {other}));
+    other = existing_on({1});
+    other.key[0].operator_class = 4217;
+    EXPECT_FALSE(is_served(index_on({1}), {other}));
+    other = existing_on({1});
+    other.valid = false;
+    EXPECT_FALSE(is_served(index_on({1}), {other}));
+    other = existing_on({1});
+    other.comparable = false;
+    EXPECT_FALSE(is_served(index_on({1}), {other}));
+}
+
+TEST(AdvisorCandidates, SubsumesWhatItsPrefixAndIncludedColumnsDo) {
+    Candidate longer = index_on({1, 2});
+    longer.included = {5};
+    Candidate shorter = index_on({1});
+    EXPECT_TRUE(subsumes(longer, shorter));
+    shorter.included = {2, 5};
+    EXPECT_TRUE(subsumes(longer, shorter));
+    shorter.included = {6};
+    EXPECT_FALSE(subsumes(longer, shorter));
+    EXPECT_FALSE(subsumes(longer, index_on({2})));
+    shorter = index_on({1});
+    shorter.predicate = 1;
+    EXPECT_FALSE(subsumes(longer, shorter));
+    shorter.predicate = 0;
+    shorter.relation = 101;
+    EXPECT_FALSE(subsumes(longer, shorter));
 }
 
 // ---- size. Real sizes come from CREATE INDEX on PostgreSQL 15.
