@@ -4,6 +4,7 @@
 #include "advisor/advise_job.hpp"
 #include "advisor/planner_facts_pg.hpp"
 #include "advisor/what_if_pg.hpp"
+#include "audit/audit.hpp"
 #include "capture/capture.hpp"
 #include "history/history.hpp"
 #include "jobs/jobs.hpp"
@@ -30,9 +31,11 @@ extern "C" void _PG_init(void) {
         if (!preloading)
             return;
         citadel::pg::note_preloaded();
+        citadel::audit::install();
         citadel::capture::install();
         citadel::advisor::register_advise_job();
         citadel::jobs::install();
+        citadel::jobs::register_tick({"audit", citadel::audit::chain, citadel::audit::chain_period_ms});
         citadel::history::install();
         citadel::maintenance::install();
         citadel::pg::install_shared_memory_hooks();

@@ -2,6 +2,7 @@
 // parameter sets not seen for as long. Everything in short transactions.
 #include "pg/server.hpp"
 
+#include "audit/audit.hpp"
 #include "history/partition.hpp"
 #include "jobs/jobs.hpp"
 #include "maintenance/maintenance.hpp"
@@ -115,6 +116,8 @@ void maintain(std::int64_t) {
           "t.user_id AND newer.captured_at > t.captured_at) >= " +
               std::to_string(plans_per_statement),
           cutoff);
+    audit::seal_expired();
+    jobs::checkpoint();
     if (!busy.empty())
         pg::raise(ERRCODE_LOCK_NOT_AVAILABLE,
                   std::to_string(busy.size()) + " partitions of the history are due to be dropped but in use",

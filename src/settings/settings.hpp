@@ -19,6 +19,7 @@ extern char* databases;             // '*' or a comma-separated list of names
 extern int max_job_workers;         // in the whole cluster
 extern int advise_interval_s;       // 0: the advise job is not scheduled
 extern int history_retention_min;   // age at which history is dropped
+extern int audit_retention_min;     // age at which the audit log is sealed; 0: kept for ever
 
 // For tests and developers; superuser only.
 extern int debug_clock_offset_ms;

@@ -21,6 +21,7 @@ char* databases = nullptr;
 int max_job_workers = 2;
 int advise_interval_s = 60 * 60;
 int history_retention_min = 30 * 24 * 60;
+int audit_retention_min = 0;
 int debug_clock_offset_ms = 0;
 char* debug_fault = nullptr;
 
@@ -95,6 +96,9 @@ const Setting table[] = {
      "The index advisor runs this often in each database.", "0 turns the schedule off; run_job('advise') still works."},
     {"citadel_opt.history_retention", Int{&history_retention_min, day_min, 100 * 366 * day_min}, PGC_SIGHUP,
      GUC_UNIT_MIN, "Age at which history is dropped.", "History is dropped by whole days."},
+    {"citadel_opt.audit_retention", Int{&audit_retention_min, 0, 100 * 366 * day_min}, PGC_SIGHUP, GUC_UNIT_MIN,
+     "Age at which entries of the audit log are removed.",
+     "0 keeps them for ever. The hash at which the chain goes on is kept."},
     {"citadel_opt.debug_clock_offset", Int{&debug_clock_offset_ms, INT_MIN, INT_MAX}, PGC_SUSET,
      GUC_UNIT_MS | GUC_NOT_IN_SAMPLE | GUC_NO_SHOW_ALL, "Shifts the clock of citadel_opt, for tests.", nullptr},
     {"citadel_opt.debug_fault", String{&debug_fault, ""}, PGC_SUSET, GUC_NOT_IN_SAMPLE | GUC_NO_SHOW_ALL,

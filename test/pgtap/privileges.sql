@@ -46,11 +46,13 @@ SELECT set_eq($$
         AND NOT EXISTS (SELECT FROM aclexplode(proacl) AS a WHERE a.grantee = 0) $$,
     ARRAY['get_table_statistics', 'get_index_statistics', 'health', 'recommend_indexes', 'what_if', 'preloaded', 'capture_counters',
         'captured_statements', 'worker_status', 'job_definitions', 'next_job_run', 'database_is_copy', 'checked_table',
-        'index_definition', 'heap_bloat', 'relation_bytes'],
+        'index_definition', 'heap_bloat', 'relation_bytes',
+        'verify_audit_log'],
     'pg_monitor may call these functions besides');
 SELECT set_eq($$
     SELECT relname::text FROM relation WHERE relkind <> 'S' AND NOT has_table_privilege('pg_monitor', oid, 'SELECT') $$,
-    ARRAY['parameter_set', 'job_run_log', 'statement_counter', 'table_counter'], 'only superusers read these tables');
+    ARRAY['parameter_set', 'job_run_log', 'statement_counter', 'table_counter',
+        'audit_entry', 'audit_pending'], 'only superusers read these tables');
 SELECT ok(NOT has_function_privilege('pg_monitor', f, 'EXECUTE'), 'pg_monitor may not call ' || f) FROM unnest(ARRAY[
     'citadel.alter_job(text, boolean, interval, interval, interval)', 'citadel.run_job(text)', 'citadel.wait_for_job(bigint, interval)',
     'citadel.adopt_database()']) AS f;
@@ -68,7 +70,8 @@ SELECT is_empty($$
     SELECT proname FROM function AS f JOIN pg_language AS l ON l.oid = f.prolang
     WHERE l.lanname <> 'c' AND NOT EXISTS (SELECT FROM unnest(f.proconfig) AS s WHERE s LIKE 'search\_path=%') $$,
     'every SQL function pins search_path');
-SELECT set_eq('SELECT proname::text FROM function WHERE prosecdef', ARRAY['adopt_database', 'alter_job', 'run_job', 'database_is_copy'],
+SELECT set_eq('SELECT proname::text FROM function WHERE prosecdef', ARRAY['adopt_database', 'alter_job', 'run_job', 'database_is_copy',
+        'verify_audit_log', 'seal_audit_log'],
     'functions that run as the extension''s owner');
 SELECT is_empty($$
     SELECT relname FROM relation WHERE relkind = 'v' AND EXISTS (SELECT FROM aclexplode(relacl) AS a WHERE a.grantee = 0)
