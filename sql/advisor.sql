@@ -64,6 +64,19 @@ SELECT count(*) FROM advise(ARRAY['SELECT * FROM item WHERE owner = 17', 'SELECT
 SELECT * FROM advise(ARRAY['SELECT 1'], budget => -1);
 SELECT * FROM advise(ARRAY['SELECT 1'], width => 0);
 SELECT * FROM advise(ARRAY['SELECT 1'], width => 33);
+-- Weights, number, kinds, time.
+SELECT definition FROM citadel.recommend_indexes(ARRAY['SELECT * FROM item WHERE owner = 17', 'SELECT * FROM comment WHERE item_id = 17'], weights => ARRAY[1, 0], max_indexes => 1);
+SELECT definition, action FROM citadel.recommend_indexes(ARRAY['SELECT * FROM item WHERE owner = 17', 'SELECT * FROM comment WHERE item_id = 17'], weights => ARRAY[1, 1000], max_indexes => 1);
+SELECT count(*) FROM citadel.recommend_indexes(ARRAY['SELECT * FROM item WHERE owner = 17'], max_indexes => 0);
+SELECT count(*) FROM citadel.recommend_indexes(ARRAY['SELECT * FROM item WHERE owner = 17'], index_kinds => '{}');
+SELECT definition FROM citadel.recommend_indexes(ARRAY['SELECT * FROM item WHERE owner = 17'], index_kinds => '{btree}', time_limit_ms => 60000);
+SELECT * FROM citadel.recommend_indexes(ARRAY['SELECT 1'], weights => ARRAY[1, 2]);
+SELECT * FROM citadel.recommend_indexes(ARRAY['SELECT 1'], weights => ARRAY[-1]);
+SELECT * FROM citadel.recommend_indexes(ARRAY['SELECT 1'], weights => ARRAY['NaN'::float8]);
+SELECT * FROM citadel.recommend_indexes(weights => ARRAY[1]);
+SELECT * FROM citadel.recommend_indexes(ARRAY['SELECT 1'], index_kinds => '{btree,bitmap}');
+SELECT * FROM citadel.recommend_indexes(ARRAY['SELECT 1'], max_indexes => -1);
+SELECT * FROM citadel.recommend_indexes(ARRAY['SELECT 1'], time_limit_ms => 0);
 -- What cannot be examined is said, and does not stop the rest.
 CREATE TEMP TABLE passing (a int);
 SELECT * FROM advise(ARRAY['SELECT * FROM passing WHERE a = 1', 'SELECT 1', 'VACUUM', 'SELECT FROM WHERE', 'SELECT 1; SELECT 2', '', 'SELECT * FROM nowhere', 'SELECT * FROM pg_class WHERE relname = ''x''', 'SELECT * FROM item WHERE owner = 17']);

@@ -134,19 +134,21 @@ CREATE TYPE citadel.recommended_index AS (
     improvement float8,
     write_cost float8,
     queries_helped int,
-    reason text
+    reason text,
+    action text
 );
 COMMENT ON TYPE citadel.recommended_index IS
-'An index worth having: the statement that builds it, estimated bytes, planner cost of the workload before and after, share (0..1) saved';
+'A change to the indexes worth having: the statement that makes it, estimated bytes, planner cost of the workload before and after, share (0..1) saved; action: create, drop or replace';
 
 -- No pinned search_path: the statements of `workload` are resolved in the caller's, like those of EXPLAIN. The C code
 -- names everything of its own with its schema.
 CREATE FUNCTION citadel.recommend_indexes(workload text[] DEFAULT NULL, storage_budget_bytes bigint DEFAULT NULL,
-    max_key_columns int DEFAULT 3)
+    max_key_columns int DEFAULT 3, weights float8[] DEFAULT NULL, index_kinds text[] DEFAULT NULL,
+    max_indexes int DEFAULT NULL, time_limit_ms int DEFAULT NULL, consider_drops boolean DEFAULT NULL)
 RETURNS SETOF citadel.recommended_index
 AS 'MODULE_PATHNAME', 'citadel_recommend_indexes'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-REVOKE ALL ON FUNCTION citadel.recommend_indexes(text[], bigint, int) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION citadel.recommend_indexes(text[], bigint, int) TO pg_monitor;
-COMMENT ON FUNCTION citadel.recommend_indexes(text[], bigint, int) IS
-'B-tree indexes that make the workload cheaper, in the order of choice. workload: statements, each counting once; NULL: what was captured in the last 7 days, weighted by load, each planned as its own user. storage_budget_bytes: limit on their estimated size together (NULL none, 0 nothing); max_key_columns: 1 to 32. Nothing is executed or created. Statements that cannot be examined are reported as notices. Errors: 22023 for a negative budget or a width out of bounds, 22004 for NULL statements';
+REVOKE ALL ON FUNCTION citadel.recommend_indexes(text[], bigint, int, float8[], text[], int, int, boolean) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION citadel.recommend_indexes(text[], bigint, int, float8[], text[], int, int, boolean) TO pg_monitor;
+COMMENT ON FUNCTION citadel.recommend_indexes(text[], bigint, int, float8[], text[], int, int, boolean) IS
+'Indexes that make the workload cheaper, in the order of choice. workload: statements; NULL: what was captured in the last 7 days, weighted by load, each planned as its own user. storage_budget_bytes: limit on their estimated size together (NULL none, 0 nothing); max_key_columns: 1 to 32; weights: how often each statement of workload runs (NULL once); index_kinds: only these of btree (plain columns), include, partial, expression, opclass, hash, brin, gin, gist (NULL all); max_indexes: at most so many (NULL 64); time_limit_ms: then the best found so far; consider_drops: existing indexes may be dropped or replaced (NULL: when workload is NULL). Nothing is executed or created. Statements that cannot be examined are reported as notices. Errors: 22023 for a parameter out of bounds, 22004 for NULL elements';

@@ -221,7 +221,8 @@ std::vector<Candidate> candidates_for(const std::vector<StatementUse>& statement
     for (const StatementUse& statement : statements)
         for (const RelationUse& use : statement.relations)
             for (Candidate& candidate : candidates_for(use, rules))
-                if (!is_served(candidate, existing(candidate.relation)) && seen.insert(candidate).second)
+                if (allows(rules.kinds, candidate) && !is_served(candidate, existing(candidate.relation)) &&
+                    seen.insert(candidate).second)
                     all.push_back(std::move(candidate));
     return all;
 }

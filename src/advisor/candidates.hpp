@@ -1,6 +1,7 @@
 // Candidate rules: which indexes are worth pricing for a statement.
 #pragma once
 
+#include "advisor/index_kinds.hpp"
 #include "advisor/model.hpp"
 
 #include <functional>
@@ -10,6 +11,7 @@ namespace citadel::advisor {
 struct CandidateRules {
     int max_key_columns = 3;      // 1..32
     std::size_t max_per_use = 24; // bound on the candidates of one appearance of a table
+    IndexKinds kinds;             // what may be recommended at all
 };
 
 // The indexes that a table has.

@@ -148,6 +148,8 @@ Advice recommend(const std::vector<WorkloadStatement>& workload, const AdviceRul
 
     SelectionRules selection_rules;
     selection_rules.candidates.max_key_columns = rules.max_key_columns;
+    selection_rules.candidates.kinds = rules.kinds;
+    selection_rules.max_indexes = rules.max_indexes;
     if (rules.budget_bytes)
         selection_rules.budget_bytes = static_cast<std::uint64_t>(*rules.budget_bytes);
     const Selection selection = select_indexes(costs.uses(), existing, costs, selection_rules);

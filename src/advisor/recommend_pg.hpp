@@ -15,6 +15,10 @@ namespace citadel::advisor {
 struct AdviceRules {
     int max_key_columns = 3;
     std::optional<std::int64_t> budget_bytes;
+    IndexKinds kinds;
+    std::size_t max_indexes = 64;
+    std::optional<int> time_limit_ms;          // then the best so far
+    bool consider_drops = false;               // existing indexes too
     std::size_t evidence_statements = 0;       // plans before and after are taken of that many statements an index
     std::map<RelationId, double> written_rows; // in the time of the workload
 };

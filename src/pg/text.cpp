@@ -115,6 +115,24 @@ std::vector<std::string> text_array(ArrayType* array, const char* what) {
     return strings;
 }
 
+std::vector<double> float8_array(ArrayType* array, const char* what) {
+    Datum* elements = nullptr;
+    bool* nulls = nullptr;
+    int count = 0;
+    guard([&] {
+        deconstruct_array(array, FLOAT8OID, sizeof(float8), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &elements, &nulls,
+                          &count);
+    });
+    std::vector<double> numbers;
+    numbers.reserve(static_cast<std::size_t>(count));
+    for (int i = 0; i < count; ++i) {
+        if (nulls[i])
+            raise(ERRCODE_NULL_VALUE_NOT_ALLOWED, std::string(what) + " must not contain NULL");
+        numbers.push_back(DatumGetFloat8(elements[i]));
+    }
+    return numbers;
+}
+
 std::string text_array_literal(const std::vector<std::string>& elements) {
     std::string literal = "{";
     for (const std::string& element : elements) {

@@ -43,6 +43,8 @@ text* to_text(const std::string& value);
 
 // text[] argument as strings; a NULL element raises 22004 naming `what`.
 std::vector<std::string> text_array(ArrayType* array, const char* what);
+// float8[] argument; a NULL element raises 22004 naming `what`.
+std::vector<double> float8_array(ArrayType* array, const char* what);
 // The input form of a text[] with these elements.
 std::string text_array_literal(const std::vector<std::string>& elements);
 

@@ -20,7 +20,7 @@ SELECT pg_temp.arguments_start_with(f, a) FROM (VALUES
     ('get_table_statistics', 'relation regclass DEFAULT NULL::regclass'),
     ('get_index_statistics', 'relation regclass DEFAULT NULL::regclass'),
     ('analyze_slow_queries', 'since interval DEFAULT ''1 day''::interval, min_mean_ms double precision DEFAULT NULL::double precision, max_rows integer DEFAULT 20'),
-    ('recommend_indexes', 'workload text[] DEFAULT NULL::text[], storage_budget_bytes bigint DEFAULT NULL::bigint, max_key_columns integer DEFAULT 3'),
+    ('recommend_indexes', 'workload text[] DEFAULT NULL::text[], storage_budget_bytes bigint DEFAULT NULL::bigint, max_key_columns integer DEFAULT 3, weights double precision[] DEFAULT NULL::double precision[], index_kinds text[] DEFAULT NULL::text[], max_indexes integer DEFAULT NULL::integer, time_limit_ms integer DEFAULT NULL::integer, consider_drops boolean DEFAULT NULL::boolean'),
     ('what_if', 'query text, indexes text[], parameters text[] DEFAULT NULL::text[]'),
     ('health', ''),
     ('alter_job', 'job_name text'),
