@@ -97,6 +97,28 @@ pg::Arg text_or_null(const char* text) {
 
 } // namespace
 
+std::int64_t request_run(const std::string& name) {
+    if (!settings::enabled)
+        pg::raise(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "citadel_opt is switched off", {},
+                  "Set citadel_opt.enabled = on and reload the configuration.");
+    const char* database = pg::guard([] { return get_database_name(MyDatabaseId); });
+    const char* allowed = settings::databases == nullptr ? "" : settings::databases;
+    if (database != nullptr && !database_allowed(allowed, database))
+        pg::raise(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                  "no workers run in database \"" + std::string(database) + "\"", {},
+                  "Add it to citadel_opt.databases and reload the configuration.");
+    pg::Spi spi;
+    if (find_job(name)->destructive && spi.query("SELECT citadel.database_is_copy()").boolean(0, 0))
+        pg::raise(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                  "job \"" + name + "\" removes data and does not start in a restored or cloned database", {},
+                  "Look at the policies, then call citadel.adopt_database().");
+    const pg::Rows rows = spi.query("INSERT INTO citadel.job_run_log (job_name, requested_by, queued_at) "
+                                    "VALUES ($1, session_user, $2) RETURNING run_id",
+                                    {pg::arg(name), pg::arg_timestamptz(pg::now())});
+    wake_scheduler_at_commit();
+    return rows.int64(0, 0);
+}
+
 } // namespace citadel::jobs
 
 using namespace citadel;
@@ -162,25 +184,7 @@ CITADEL_FUNCTION(citadel_alter_job) {
 CITADEL_FUNCTION(citadel_run_job) {
     pg::require_preload("run_job()");
     const std::string name = jobs::job_name(fcinfo, 0);
-    if (!settings::enabled)
-        pg::raise(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "citadel_opt is switched off", {},
-                  "Set citadel_opt.enabled = on and reload the configuration.");
-    const char* database = pg::guard([] { return get_database_name(MyDatabaseId); });
-    const char* allowed = settings::databases == nullptr ? "" : settings::databases;
-    if (database != nullptr && !jobs::database_allowed(allowed, database))
-        pg::raise(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                  "no workers run in database \"" + std::string(database) + "\"", {},
-                  "Add it to citadel_opt.databases and reload the configuration.");
-    pg::Spi spi;
-    if (jobs::find_job(name)->destructive && spi.query("SELECT citadel.database_is_copy()").boolean(0, 0))
-        pg::raise(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                  "job \"" + name + "\" removes data and does not start in a restored or cloned database", {},
-                  "Look at the policies, then call citadel.adopt_database().");
-    const pg::Rows rows = spi.query("INSERT INTO citadel.job_run_log (job_name, requested_by, queued_at) "
-                                    "VALUES ($1, session_user, $2) RETURNING run_id",
-                                    {pg::arg(name), pg::arg_timestamptz(pg::now())});
-    jobs::wake_scheduler_at_commit();
-    PG_RETURN_INT64(rows.int64(0, 0));
+    PG_RETURN_INT64(jobs::request_run(name));
 }
 
 CITADEL_FUNCTION(citadel_adopt_database) {

@@ -7,6 +7,7 @@
 #include "pg/boundary.hpp"
 #include "pg/fault.hpp"
 #include "pg/guard.hpp"
+#include "pg/toplevel.hpp"
 #include "pg/transaction.hpp"
 
 #include <algorithm>
@@ -132,6 +133,27 @@ void checkpoint() {
         pg::raise(ERRCODE_INTERNAL_ERROR, "checkpoint() outside a job run");
     (*open_transaction)->commit();
     open_transaction->reset();
+    open_transaction->emplace("job");
+}
+
+void start_over() {
+    if (open_transaction == nullptr)
+        pg::raise(ERRCODE_INTERNAL_ERROR, "start_over() outside a job run");
+    open_transaction->reset();
+    open_transaction->emplace("job");
+}
+
+void run_outside(const std::string& statement) {
+    if (open_transaction == nullptr || !open_transaction->has_value())
+        pg::raise(ERRCODE_INTERNAL_ERROR, "run_outside() outside a job run");
+    (*open_transaction)->commit();
+    open_transaction->reset();
+    try {
+        pg::run_top_level(statement);
+    } catch (...) {
+        open_transaction->emplace("job");
+        throw;
+    }
     open_transaction->emplace("job");
 }
 

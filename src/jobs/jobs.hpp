@@ -6,7 +6,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
+
+struct FunctionCallInfoBaseData;
 
 namespace citadel::jobs {
 
@@ -50,6 +53,21 @@ void forget_registrations();
 // In a job's run() alone: commits, and begins anew. Anything the run keeps across it must not live in the
 // transaction's memory.
 void checkpoint();
+// In a job's run() alone: aborts, after an error that the run survives, and begins anew.
+void start_over();
+// In a job's run() alone: commits, runs `statement` as a top-level statement of its own (see pg::run_top_level), and
+// begins anew, also when it failed.
+void run_outside(const std::string& statement);
+
+// Queues a run of the job on behalf of the session user; the scheduler looks when the transaction has committed. Raises
+// an error when it could not run here. Checks no privilege: the caller does.
+std::int64_t request_run(const std::string& job);
+// Commits, and waits until the run has ended, holding no snapshot; raises the run's error if it failed, 55000 when it
+// has not ended in time. The caller is a procedure that was called outside a transaction block: see
+// require_top_level().
+void wait_for_run(std::int64_t run_id, std::int64_t timeout_us);
+// Raises 25001 unless `call` is a CALL outside a transaction block. `what` names the procedure.
+void require_top_level(FunctionCallInfoBaseData* call, const char* what);
 
 // Sets up shared memory, hooks and the launcher; called once from _PG_init while the server preloads libraries.
 void install();

@@ -93,6 +93,8 @@ bool has_ended(std::int64_t run_id, RunState& run) {
     return run.state == "succeeded";
 }
 
+} // namespace
+
 void wait_for_run(std::int64_t run_id, std::int64_t timeout_us) {
     CommittingSpi spi;
     const TimestampTz started = GetCurrentTimestamp();
@@ -117,7 +119,15 @@ void wait_for_run(std::int64_t run_id, std::int64_t timeout_us) {
     shared::cancel_wait();
 }
 
-} // namespace
+void require_top_level(FunctionCallInfo call, const char* what) {
+    const auto* context = call->context != nullptr && IsA(call->context, CallContext)
+                              ? reinterpret_cast<CallContext*>(call->context)
+                              : nullptr;
+    if (context == nullptr || context->atomic)
+        pg::raise(ERRCODE_ACTIVE_SQL_TRANSACTION, std::string(what) + " cannot run inside a transaction block",
+                  "It commits before it waits: a run that was asked for in the same transaction would never start.",
+                  "Call it as a statement of its own, outside BEGIN ... COMMIT and outside functions.");
+}
 
 } // namespace citadel::jobs
 
@@ -132,13 +142,7 @@ CITADEL_FUNCTION(citadel_wait_for_job) {
     const std::int64_t timeout_us = jobs::interval_length(timeout->month, timeout->day, timeout->time);
     if (timeout_us < 0)
         pg::raise(ERRCODE_INVALID_PARAMETER_VALUE, "timeout must not be negative");
-    const auto* call = fcinfo->context != nullptr && IsA(fcinfo->context, CallContext)
-                           ? reinterpret_cast<CallContext*>(fcinfo->context)
-                           : nullptr;
-    if (call == nullptr || call->atomic)
-        pg::raise(ERRCODE_ACTIVE_SQL_TRANSACTION, "wait_for_job() cannot run inside a transaction block",
-                  "It commits before it waits: a run that was asked for in the same transaction would never start.",
-                  "Call it as a statement of its own, outside BEGIN ... COMMIT and outside functions.");
+    jobs::require_top_level(fcinfo, "wait_for_job()");
     jobs::wait_for_run(run_id, timeout_us);
     PG_RETURN_VOID();
 }
