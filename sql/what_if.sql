@@ -38,6 +38,10 @@ SELECT * FROM try('SELECT * FROM item WHERE kind = 3 ORDER BY due DESC LIMIT 10'
 SELECT * FROM try('SELECT owner, due FROM item WHERE owner < 20', ARRAY['CREATE INDEX covering ON item (owner) INCLUDE (due)']);
 SELECT * FROM try('SELECT * FROM item WHERE "Label" = ''label 7''', ARRAY['CREATE INDEX "Odd Name" ON item ("Label")']);
 SELECT * FROM try('SELECT * FROM item a JOIN item b ON b.owner = a.id WHERE a.id = 5', ARRAY['CREATE INDEX ON wi.item (owner)']);
+-- An expression, and a part of the rows.
+SELECT * FROM try('SELECT * FROM item WHERE lower("Label") = ''label 7''', ARRAY['CREATE INDEX ON item (lower("Label"))']);
+SELECT * FROM try('SELECT * FROM item WHERE owner = 17 AND kind = 3', ARRAY['CREATE INDEX ON item (owner) WHERE kind = 3']);
+SELECT * FROM try('SELECT * FROM item WHERE owner = 17 AND kind = 4', ARRAY['CREATE INDEX ON item (owner) WHERE kind = 3']);
 -- Several at once: only what is used is named.
 SELECT used FROM try('SELECT * FROM item WHERE owner = 17', ARRAY['CREATE INDEX a ON item (owner)', 'CREATE INDEX b ON item (kind)']);
 -- DML is planned, not executed.
@@ -51,7 +55,19 @@ SELECT * FROM try('SELECT * FROM item WHERE owner = $1 AND id > $2', ARRAY['CREA
 SELECT * FROM try('SELECT * FROM item WHERE owner = $1', ARRAY['CREATE INDEX ON item (owner)'], ARRAY[NULL]);
 -- Partitions, one with its columns in another order.
 SELECT * FROM try('SELECT * FROM part WHERE owner = 9', ARRAY['CREATE INDEX ON part (owner)']);
+SELECT * FROM try('SELECT * FROM part WHERE owner + 1 = 9', ARRAY['CREATE INDEX ON part ((owner + 1)) WHERE id > 0']);
+SELECT * FROM try('SELECT * FROM part WHERE owner + 1 = 9 AND id > 5', ARRAY['CREATE INDEX ON part ((owner + 1)) WHERE id > 0']);
 SELECT * FROM try('SELECT * FROM part WHERE owner = 9 AND at = $1', ARRAY['CREATE INDEX ON part (owner)']);
+-- Existing indexes hidden: the primary key, and an index on a partitioned table.
+SELECT cost_after > cost_before AS dearer, nodes(plan_before), nodes(plan_after)
+FROM citadel.what_if('SELECT * FROM item WHERE id = 5', '{}', hidden => ARRAY['item_pkey'::regclass]);
+CREATE INDEX part_owner ON part (owner);
+SELECT cost_after > cost_before AS dearer, nodes(plan_before), nodes(plan_after)
+FROM citadel.what_if('SELECT * FROM part WHERE owner = 5', '{}', hidden => ARRAY['part_owner'::regclass]);
+SELECT indexes_used, nodes(plan_after)
+FROM citadel.what_if('SELECT owner FROM part WHERE owner = 5', ARRAY['CREATE INDEX other ON part (owner, id)'], hidden => ARRAY['part_owner'::regclass]);
+DROP INDEX part_owner;
+SELECT citadel.what_if('SELECT 1', '{}', hidden => ARRAY['item'::regclass]);
 -- Nothing stays behind.
 EXPLAIN (COSTS OFF) SELECT * FROM item WHERE owner = 17;
 SELECT count(*) FROM pg_index WHERE indrelid = 'item'::regclass;
@@ -80,8 +96,14 @@ SELECT citadel.what_if('SELECT 1', ARRAY['CREATE INDEX ON no_such_table (id)']);
 SELECT citadel.what_if('SELECT 1', ARRAY['CREATE INDEX ON item (no_such_column)']);
 SELECT citadel.what_if('SELECT 1', ARRAY['CREATE INDEX ON item (ctid)']);
 SELECT citadel.what_if('SELECT 1', ARRAY['CREATE INDEX ON item USING gin (kind)']);
-SELECT citadel.what_if('SELECT 1', ARRAY['CREATE INDEX ON item ((kind + 1))']);
-SELECT citadel.what_if('SELECT 1', ARRAY['CREATE INDEX ON item (kind) WHERE owner = 1']);
+SELECT citadel.what_if('SELECT 1', ARRAY['CREATE INDEX ON item USING spgist ("Label")']);
+SELECT citadel.what_if('SELECT 1', ARRAY['CREATE INDEX ON item ((kind + random()))']);
+SELECT citadel.what_if('SELECT 1', ARRAY['CREATE INDEX ON item (kind) WHERE due < now()']);
+SELECT citadel.what_if('SELECT 1', ARRAY['CREATE INDEX ON item USING hash (kind) INCLUDE (owner)']);
+SELECT citadel.what_if('SELECT 1', ARRAY['CREATE INDEX ON item USING brin (kind DESC)']);
+SELECT citadel.what_if('SELECT 1', ARRAY['CREATE INDEX ON item (kind) WITH (fillfactor = 5)']);
+SELECT citadel.what_if('SELECT 1', ARRAY['CREATE INDEX ON item (kind COLLATE "C")']);
+SELECT citadel.what_if('SELECT 1', ARRAY['CREATE INDEX ON item ((kind + no_such_column))']);
 SELECT citadel.what_if('SELECT 1', ARRAY['CREATE INDEX ON pg_class (relname)']);
 SELECT citadel.what_if('SELECT 1', ARRAY['CREATE INDEX ON item (kind no_such_ops)']);
 CREATE TEMP TABLE passing (a int);

@@ -8,6 +8,7 @@ extern "C" {
 #include "access/htup_details.h"
 #include "catalog/pg_statistic.h"
 #include "catalog/pg_type.h"
+#include "nodes/nodeFuncs.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 }
@@ -72,18 +73,39 @@ ColumnFacts read_facts(Oid relation, AttrNumber column) {
     return facts;
 }
 
+// Of an expression, nothing is known but its type.
+ColumnFacts type_facts(const Node* expression) {
+    ColumnFacts facts;
+    const Oid type = exprType(expression);
+    int16 length = 0;
+    bool by_value = false;
+    char alignment = TYPALIGN_INT;
+    get_typlenbyvalalign(type, &length, &by_value, &alignment);
+    facts.size.variable_width = length < 0;
+    facts.size.width = length > 0 ? length : get_typavgwidth(type, exprTypmod(expression));
+    facts.size.alignment = alignment_bytes(alignment);
+    return facts;
+}
+
 } // namespace
 
-SizedIndex sized_index(Oid relation, double rows, const std::vector<AttrNumber>& key,
-                       const std::vector<AttrNumber>& included, bool unique) {
+SizedIndex sized_index(Oid table, double rows, const IndexOptInfo& form) {
     SizedIndex index;
     index.rows = rows;
-    index.deduplicates = !unique && included.empty();
+    index.deduplicates = !form.unique && form.ncolumns == form.nkeycolumns;
     double distinct = 1;
     bool known = true;
-    for (const AttrNumber column : key) {
-        const ColumnFacts facts = pg::guard([=] { return read_facts(relation, column); });
+    const bool single = form.nkeycolumns == 1;
+    for (int i = 0; i < form.ncolumns; ++i) {
+        const auto column = static_cast<AttrNumber>(form.indexkeys[i]);
+        const auto* entry = static_cast<const TargetEntry*>(list_nth(form.indextlist, i));
+        const ColumnFacts facts = pg::guard([=] {
+            return column != InvalidAttrNumber ? read_facts(table, column)
+                                               : type_facts(reinterpret_cast<const Node*>(entry->expr));
+        });
         index.columns.push_back(facts.size);
+        if (i >= form.nkeycolumns)
+            continue;
         if (facts.distinct == 0)
             known = false;
         else
@@ -91,14 +113,12 @@ SizedIndex sized_index(Oid relation, double rows, const std::vector<AttrNumber>&
             distinct *=
                 (facts.distinct < 0 ? -facts.distinct * rows : facts.distinct) + (facts.size.null_fraction > 0 ? 1 : 0);
         // NULLs are equal to deduplication, and no common value of the statistics.
-        if (key.size() == 1 && facts.size.null_fraction > 0)
+        if (single && facts.size.null_fraction > 0)
             index.common.push_back(facts.size.null_fraction * rows);
-        if (key.size() == 1)
-            for (int i = 0; i < facts.common_count; ++i)
-                index.common.push_back(facts.common[i] * rows);
+        if (single)
+            for (int j = 0; j < facts.common_count; ++j)
+                index.common.push_back(facts.common[j] * rows);
     }
-    for (const AttrNumber column : included)
-        index.columns.push_back(pg::guard([=] { return read_facts(relation, column); }).size);
     index.distinct_keys = known ? std::clamp(distinct, 1.0, std::max(rows, 1.0)) : 0.0;
     return index;
 }

@@ -5,14 +5,14 @@
 
 #include "pg/server.hpp"
 
-#include <vector>
+extern "C" {
+#include "nodes/pathnodes.h"
+}
 
 namespace citadel::advisor {
 
-// Size inputs for an index on `relation` with `rows` rows: widths, null fractions and distinct values from
-// pg_statistic, the server's defaults where the table was never analysed. `columns` are key columns, then included
-// ones.
-SizedIndex sized_index(Oid relation, double rows, const std::vector<AttrNumber>& key,
-                       const std::vector<AttrNumber>& included, bool unique);
+// Size inputs of an index on `table` with `rows` rows, described as the planner sees it: widths, null fractions and
+// distinct values from pg_statistic, the server's defaults where the table was never analysed.
+SizedIndex sized_index(Oid table, double rows, const IndexOptInfo& form);
 
 } // namespace citadel::advisor

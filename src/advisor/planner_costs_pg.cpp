@@ -146,23 +146,29 @@ std::optional<std::string> PlannerCosts::add(const WorkloadStatement& statement)
     return std::nullopt;
 }
 
-const HypotheticalIndex& PlannerCosts::hypothetical(const Candidate& candidate) {
-    const auto known = hypotheticals_.find(candidate);
-    if (known != hypotheticals_.end())
-        return known->second;
+PreparedIndex& PlannerCosts::prepared(const Candidate& candidate) {
+    const auto known = prepared_.find(candidate);
+    if (known != prepared_.end())
+        return *known->second;
     HypotheticalIndex index;
     index.relation = candidate.relation;
-    index.name = "candidate_" + std::to_string(hypotheticals_.size() + 1);
+    index.name = "candidate_" + std::to_string(prepared_.size() + 1);
     for (const KeyColumn& column : candidate.key)
-        index.key.push_back(resolve_column(candidate.relation, column.column, column.descending, column.nulls_first));
-    return hypotheticals_.emplace(candidate, std::move(index)).first->second;
+        index.key.push_back(resolve_key_column(
+            candidate.relation, {column.column, nullptr, InvalidOid, InvalidOid, column.descending, column.nulls_first},
+            BTREE_AM_OID));
+    return *prepared_.emplace(candidate, &pool_.prepare(index)).first->second;
 }
 
-std::vector<HypotheticalIndex> PlannerCosts::resolve(const std::vector<Candidate>& configuration) {
-    std::vector<HypotheticalIndex> indexes;
+const HypotheticalIndex& PlannerCosts::hypothetical(const Candidate& candidate) {
+    return description_of(prepared(candidate));
+}
+
+std::vector<PreparedIndex*> PlannerCosts::resolve(const std::vector<Candidate>& configuration) {
+    std::vector<PreparedIndex*> indexes;
     indexes.reserve(configuration.size());
     for (const Candidate& candidate : configuration)
-        indexes.push_back(hypothetical(candidate));
+        indexes.push_back(&prepared(candidate));
     return indexes;
 }
 
@@ -173,7 +179,7 @@ double PlannerCosts::cost(std::size_t statement, const std::vector<Candidate>& c
     double sum = 0.0;
     const std::optional<pg::Error> failure = pg::try_subtransaction([&] {
         const pg::MemoryScope scratch("citadel_opt plan");
-        const ArmedIndexes armed(resolve(configuration));
+        const ArmedIndexes armed(pool_, resolve(configuration));
         for (const Variant& variant : entry.variants) {
             ++planner_calls_;
             sum += total_cost(variant.statement.plan(variant.parameters));
@@ -197,7 +203,7 @@ std::vector<Candidate> PlannerCosts::used(std::size_t statement, const std::vect
     std::vector<Candidate> found;
     const std::optional<pg::Error> failure = pg::try_subtransaction([&] {
         const pg::MemoryScope scratch("citadel_opt plan");
-        const ArmedIndexes armed(resolve(configuration));
+        const ArmedIndexes armed(pool_, resolve(configuration));
         const Variant& variant = entry.variants.back();
         ++planner_calls_;
         const std::vector<bool> used = armed.used_by(variant.statement.plan(variant.parameters));
@@ -211,12 +217,7 @@ std::vector<Candidate> PlannerCosts::used(std::size_t statement, const std::vect
 }
 
 std::uint64_t PlannerCosts::size(const Candidate& candidate) {
-    const auto known = sizes_.find(candidate);
-    if (known != sizes_.end())
-        return known->second;
-    const auto bytes = static_cast<std::uint64_t>(std::max<std::int64_t>(estimated_bytes(hypothetical(candidate)), 1));
-    sizes_.emplace(candidate, bytes);
-    return bytes;
+    return static_cast<std::uint64_t>(std::max<std::int64_t>(pool_.bytes(prepared(candidate)), 1));
 }
 
 double PlannerCosts::write_cost(const Candidate& candidate) {
@@ -241,7 +242,7 @@ PlannerCosts::Explained PlannerCosts::explain(std::size_t statement, const std::
     explained.known_values = variant.known_values;
     const std::optional<pg::Error> failure = pg::try_subtransaction([&] {
         const pg::MemoryScope scratch("citadel_opt plan");
-        const ArmedIndexes armed(resolve(configuration));
+        const ArmedIndexes armed(pool_, resolve(configuration));
         ++planner_calls_;
         explained.plan =
             explain_json(variant.statement.plan(variant.parameters), variant.statement.text(), variant.parameters);

@@ -86,7 +86,8 @@ class PlannerCosts : public CostSource {
     class Role;
 
     void enter_role(const Entry& entry);
-    std::vector<HypotheticalIndex> resolve(const std::vector<Candidate>& configuration);
+    PreparedIndex& prepared(const Candidate& candidate);
+    std::vector<PreparedIndex*> resolve(const std::vector<Candidate>& configuration);
     void analyse(const WorkloadStatement& statement, Entry& entry, StatementUse& use, std::vector<PlannedStmt*>& plans,
                  std::string& reason);
 
@@ -95,8 +96,8 @@ class PlannerCosts : public CostSource {
     std::map<RelationId, double> written_rows_;
     std::vector<Entry> entries_;
     std::vector<StatementUse> uses_;
-    std::map<Candidate, HypotheticalIndex> hypotheticals_;
-    std::map<Candidate, std::uint64_t> sizes_;
+    IndexPool pool_;
+    std::map<Candidate, PreparedIndex*> prepared_;
     std::unique_ptr<Role> role_;
     std::uint64_t planner_calls_ = 0;
 };

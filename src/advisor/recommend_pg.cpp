@@ -43,7 +43,7 @@ void weigh(const std::vector<WorkloadStatement>& workload, const std::vector<std
 }
 
 std::string unused_name(const HypotheticalIndex& index, std::set<std::string>& taken) {
-    const std::string wanted = choose_index_name(index.relation, index.key);
+    const std::string wanted = choose_index_name(index);
     std::string name = wanted;
     for (int i = 1; taken.count(name) != 0; ++i) {
         const std::string suffix = "_" + std::to_string(i);

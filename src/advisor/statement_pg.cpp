@@ -1,5 +1,6 @@
 #include "advisor/statement_pg.hpp"
 
+#include "advisor/inner_position_pg.hpp"
 #include "capture/lexer.hpp"
 
 #include "pg/compat.hpp"
@@ -26,28 +27,6 @@ namespace citadel::advisor {
 namespace {
 
 const Query* planning = nullptr;
-
-// The position of an error lies in the statement we were given, not in the one that called us.
-void report_inner_position(void* text) {
-    const int position = geterrposition();
-    if (position > 0) {
-        errposition(0);
-        internalerrposition(position);
-        internalerrquery(static_cast<const char*>(text));
-    }
-}
-
-class InnerPosition {
-  public:
-    // Plain data linked into the server's stack of error callbacks; safe to jump over.
-    static void link(ErrorContextCallback& callback, const char* text) {
-        callback.callback = report_inner_position;
-        callback.arg = const_cast<char*>(text);
-        callback.previous = error_context_stack;
-        error_context_stack = &callback;
-    }
-    static void unlink(const ErrorContextCallback& callback) { error_context_stack = callback.previous; }
-};
 
 RawStmt* parse_one(const char* text) {
     List* parsed = pg_parse_query(text);

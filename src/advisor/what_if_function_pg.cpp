@@ -1,4 +1,4 @@
-// citadel.what_if(): what a statement costs now, and what it would cost with other indexes.
+// citadel.what_if(): what a statement costs now, and what it would cost with other indexes, or without some.
 #include "advisor/index_definition_pg.hpp"
 #include "advisor/statement_pg.hpp"
 #include "advisor/what_if_pg.hpp"
@@ -8,7 +8,9 @@
 #include "pg/tuplestore.hpp"
 
 extern "C" {
+#include "catalog/pg_class.h"
 #include "utils/array.h"
+#include "utils/lsyscache.h"
 }
 
 namespace {
@@ -29,6 +31,31 @@ std::vector<std::optional<std::string>> parameter_values(ArrayType* array) {
             values.emplace_back(pg::to_string(elements[i], TEXTOID));
     }
     return values;
+}
+
+// regclass[]: indexes that exist.
+std::vector<Oid> index_numbers(ArrayType* array) {
+    std::vector<Oid> indexes;
+    Datum* elements = nullptr;
+    bool* nulls = nullptr;
+    int count = 0;
+    pg::guard(
+        [&] { deconstruct_array(array, REGCLASSOID, sizeof(Oid), true, TYPALIGN_INT, &elements, &nulls, &count); });
+    for (int i = 0; i < count; ++i) {
+        if (nulls[i])
+            continue;
+        const Oid index = DatumGetObjectId(elements[i]);
+        pg::guard([index] {
+            const char kind = get_rel_relkind(index);
+            if (kind != RELKIND_INDEX && kind != RELKIND_PARTITIONED_INDEX)
+                ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+                                get_rel_name(index) != nullptr ? errmsg("\"%s\" is not an index", get_rel_name(index))
+                                                               : errmsg("relation with OID %u does not exist", index),
+                                errhint("Name indexes to hide, for instance ARRAY['an_index'::regclass].")));
+        });
+        indexes.push_back(index);
+    }
+    return indexes;
 }
 
 struct Priced {
@@ -55,20 +82,29 @@ CITADEL_FUNCTION(citadel_what_if) {
     {
         const pg::MemoryScope scratch("what-if");
         const Statement statement = Statement::analyse(pg::to_string(PG_GETARG_TEXT_PP(0)));
-        std::vector<HypotheticalIndex> indexes;
-        for (const std::string& definition : pg::text_array(PG_GETARG_ARRAYTYPE_P(1), "indexes"))
-            indexes.push_back(parse_index_definition(definition));
+        IndexPool pool;
+        std::vector<PreparedIndex*> indexes;
+        std::vector<std::string> names;
+        for (const std::string& definition : pg::text_array(PG_GETARG_ARRAYTYPE_P(1), "indexes")) {
+            const HypotheticalIndex index = parse_index_definition(definition);
+            names.push_back(index.name);
+            indexes.push_back(&pool.prepare(index));
+        }
         const ParamListInfo parameters =
             PG_ARGISNULL(2) ? nullptr : statement.bind(parameter_values(PG_GETARG_ARRAYTYPE_P(2)));
 
-        before = price(statement, parameters, statement.plan(parameters));
-        const ArmedIndexes armed(indexes);
+        const std::vector<Oid> hidden = PG_ARGISNULL(3) ? std::vector<Oid>{} : index_numbers(PG_GETARG_ARRAYTYPE_P(3));
+        {
+            const ArmedIndexes none(pool, {});
+            before = price(statement, parameters, statement.plan(parameters));
+        }
+        const ArmedIndexes armed(pool, indexes, hidden);
         const auto plans = statement.plan(parameters);
         after = price(statement, parameters, plans);
         const std::vector<bool> used = armed.used_by(plans);
         for (std::size_t i = 0; i < indexes.size(); ++i)
             if (used[i])
-                used_names.push_back(indexes[i].name);
+                used_names.push_back(names[i]);
     }
     return pg::composite(fcinfo, {pg::arg(before.cost), pg::arg(after.cost),
                                   pg::arg_as(TEXTARRAYOID, pg::text_array_literal(used_names)),

@@ -5,6 +5,7 @@
 
 extern "C" {
 #include "access/amapi.h"
+#include "access/attmap.h"
 #include "catalog/pg_database_d.h"
 #include "catalog/pg_extension_d.h"
 #include "catalog/pg_namespace_d.h"
@@ -172,6 +173,15 @@ inline void make_catalogue_var(Var* var) {
     var->varreturningtype = VAR_RETURNING_DEFAULT;
 #endif
     var->location = -1;
+}
+
+// Which column of `inner` stands for each column of `outer`, matched by name; raises when one is missing.
+inline AttrMap* attribute_map(TupleDesc inner, TupleDesc outer) {
+#if PG_VERSION_NUM >= 160000
+    return build_attrmap_by_name(inner, outer, false);
+#else
+    return build_attrmap_by_name(inner, outer);
+#endif
 }
 
 // Direction of a wanted order.

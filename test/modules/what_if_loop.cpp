@@ -22,9 +22,10 @@ using namespace citadel::advisor;
 CITADEL_FUNCTION(citadel_what_if_loop) {
     const pg::MemoryScope memory("what-if loop");
     const Statement statement = Statement::analyse(pg::to_string(PG_GETARG_TEXT_PP(0)));
-    std::vector<HypotheticalIndex> indexes;
+    IndexPool pool;
+    std::vector<PreparedIndex*> indexes;
     for (const std::string& definition : pg::text_array(PG_GETARG_ARRAYTYPE_P(1), "indexes"))
-        indexes.push_back(parse_index_definition(definition));
+        indexes.push_back(&pool.prepare(parse_index_definition(definition)));
     const std::int32_t calls = PG_GETARG_INT32(2);
 
     double cost = 0;
@@ -34,7 +35,7 @@ CITADEL_FUNCTION(citadel_what_if_loop) {
     for (std::int32_t i = 0; i < calls; ++i) {
         pg::guard([] { CHECK_FOR_INTERRUPTS(); });
         const pg::MemoryScope scratch("what-if call");
-        const ArmedIndexes armed(indexes);
+        const ArmedIndexes armed(pool, indexes);
         const auto plans = statement.plan(nullptr);
         cost = total_cost(plans);
         for (const bool one : armed.used_by(plans))
