@@ -1,5 +1,6 @@
 #include "advisor/index_definition_pg.hpp"
 
+#include "advisor/existing_indexes_pg.hpp"
 #include "advisor/inner_position_pg.hpp"
 
 #include "pg/guard.hpp"
@@ -200,6 +201,30 @@ HypotheticalIndex parse_index_definition(const std::string& definition) {
         }));
     }
     index.name = statement->idxname != nullptr ? statement->idxname : choose_index_name(index);
+    return index;
+}
+
+// ---- From candidates.
+
+HypotheticalIndex hypothetical_index(const Candidate& candidate, const Expressions& expressions) {
+    HypotheticalIndex index;
+    index.relation = candidate.relation;
+    index.access_method = access_method_oid(candidate.method);
+    for (const KeyColumn& column : candidate.key) {
+        HypotheticalColumn wanted;
+        wanted.column = column.column;
+        if (column.expression != 0) {
+            wanted.expression = expressions.node(column.expression);
+            wanted.collation = expressions.collation(column.expression);
+        }
+        wanted.operator_class = column.operator_class;
+        wanted.descending = column.descending;
+        wanted.nulls_first = column.nulls_first;
+        index.key.push_back(resolve_key_column(candidate.relation, wanted, index.access_method));
+    }
+    index.included.assign(candidate.included.begin(), candidate.included.end());
+    if (candidate.predicate != 0)
+        index.predicate = expressions.node(candidate.predicate);
     return index;
 }
 

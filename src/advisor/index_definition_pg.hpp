@@ -1,6 +1,8 @@
 // CREATE INDEX as text: read for what-if, written for recommendations.
 #pragma once
 
+#include "advisor/expressions_pg.hpp"
+#include "advisor/model.hpp"
 #include "advisor/what_if_pg.hpp"
 
 #include <string>
@@ -13,6 +15,10 @@ namespace citadel::advisor {
 // refuses; 0A000 for other access methods than B-tree, hash, BRIN, GIN and GiST and for what a method cannot do; 42P17
 // for functions that are not immutable; the server's own for operator classes, collations and options.
 HypotheticalIndex parse_index_definition(const std::string& definition);
+
+// The index that the candidate stands for, resolved as CREATE INDEX would. Its expressions belong to the registry; it
+// has no name yet.
+HypotheticalIndex hypothetical_index(const Candidate& candidate, const Expressions& expressions);
 
 // The CREATE INDEX statement that builds the index, names qualified and quoted where needed, so that it means the same
 // under any search_path; CONCURRENTLY where the server allows it (not on a partitioned table).

@@ -1,5 +1,6 @@
 #include "advisor/planner_costs_pg.hpp"
 
+#include "advisor/index_definition_pg.hpp"
 #include "advisor/planner_facts_pg.hpp"
 #include "advisor/trust_pg.hpp"
 #include "capture/normalize.hpp"
@@ -150,13 +151,8 @@ PreparedIndex& PlannerCosts::prepared(const Candidate& candidate) {
     const auto known = prepared_.find(candidate);
     if (known != prepared_.end())
         return *known->second;
-    HypotheticalIndex index;
-    index.relation = candidate.relation;
+    HypotheticalIndex index = hypothetical_index(candidate, expressions_);
     index.name = "candidate_" + std::to_string(prepared_.size() + 1);
-    for (const KeyColumn& column : candidate.key)
-        index.key.push_back(resolve_key_column(
-            candidate.relation, {column.column, nullptr, InvalidOid, InvalidOid, column.descending, column.nulls_first},
-            BTREE_AM_OID));
     return *prepared_.emplace(candidate, &pool_.prepare(index)).first->second;
 }
 
