@@ -73,7 +73,8 @@ DOOR_OBJECTS = $(filter-out src/pg/functions_pg.o, $(filter src/pg/%.o, $(OBJS))
 TEST_MODULE = build/test/citadel_test$(DLSUFFIX)
 
 # bench/advisor calls the what-if engine in a loop.
-WHAT_IF_OBJECTS = $(addprefix src/advisor/, statement_pg.o what_if_pg.o index_definition_pg.o index_size_pg.o index_size.o) \
+WHAT_IF_OBJECTS = $(filter src/advisor/index_%.o, $(OBJS)) \
+                  $(addprefix src/advisor/, statement_pg.o what_if_pg.o expressions_pg.o existing_indexes_pg.o) \
                   src/capture/lexer.o
 TEST_OBJECTS = build/test/citadel_test.o build/test/what_if_loop.o
 
