@@ -390,5 +390,7 @@ CITADEL_FUNCTION(citadel_verify_audit_log) {
 }
 
 CITADEL_FUNCTION(citadel_seal_audit_log) {
-    PG_RETURN_INT64(audit::seal(PG_GETARG_TIMESTAMPTZ(0)));
+    const TimestampTz before = PG_GETARG_TIMESTAMPTZ(0);
+    PG_RETURN_INT64(
+        audit::audited(audit::about(audit::seal_action, InvalidOid), [before] { return audit::seal(before); }));
 }
