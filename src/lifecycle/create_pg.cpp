@@ -1,0 +1,210 @@
+#include "lifecycle/create_pg.hpp"
+
+#include "lifecycle/calendar.hpp"
+#include "lifecycle/key_pg.hpp"
+#include "lifecycle/partman_pg.hpp"
+#include "pg/fault.hpp"
+#include "pg/role.hpp"
+#include "pg/spi.hpp"
+
+#include <algorithm>
+
+extern "C" {
+#include "mb/pg_wchar.h"
+}
+
+namespace citadel::lifecycle {
+
+namespace {
+
+constexpr std::size_t longest_name = NAMEDATALEN - 1;
+
+std::string digits_only(const std::string& text, std::size_t length) {
+    std::string digits;
+    for (const char c : text) {
+        if (c >= '0' && c <= '9')
+            digits += c;
+        if (digits.size() == length)
+            break;
+    }
+    return digits;
+}
+
+std::string parent_name(const Policy& policy) {
+    return pg::quote_identifier(policy.schema) + "." + pg::quote_identifier(policy.name);
+}
+
+// The first bytes of a name that end with a whole character.
+std::string clipped(const std::string& name, std::size_t bytes) {
+    const char* text = name.c_str();
+    const int length = static_cast<int>(name.size());
+    const int limit = static_cast<int>(bytes);
+    const int kept = pg::guard([=] { return pg_mbcliplen(text, length, limit); });
+    return name.substr(0, static_cast<std::size_t>(kept));
+}
+
+std::string free_name(const Policy& policy, const std::string& suffix) {
+    pg::Spi spi;
+    for (int attempt = 0; attempt < 1000; ++attempt) {
+        const std::string end = suffix + (attempt == 0 ? "" : "_" + std::to_string(attempt));
+        const std::string name = clipped(policy.name, longest_name - end.size()) + end;
+        if (spi.query("SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND "
+                      "c.relname = $2 UNION ALL SELECT 1 FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace "
+                      "WHERE n.nspname = $1 AND t.typname = $2",
+                      {pg::arg(policy.schema), pg::arg(name)})
+                .empty())
+            return name;
+    }
+    pg::raise(ERRCODE_DUPLICATE_TABLE, "no free name for a partition of " + parent_name(policy));
+}
+
+std::optional<Partition> partition_at(const Policy& policy, Place lower, Place upper) {
+    for (const Partition& partition : read_partitions(policy.relation, policy.kind))
+        if (!partition.is_default && partition.lower == lower && partition.upper == upper)
+            return partition;
+    return std::nullopt;
+}
+
+// Privileges of the parent, unless rows of it are hidden by policies: those would not hold on the partition itself.
+void copy_privileges(pg::Spi& spi, const Policy& policy, Oid partition) {
+    const pg::Rows grants =
+        spi.query("SELECT format('GRANT %s ON TABLE %s TO %s%s', string_agg(e.privilege_type, ', '), $2::text, "
+                  "CASE WHEN e.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(e.grantee)) END, "
+                  "CASE WHEN e.is_grantable AND e.grantee <> 0 THEN ' WITH GRANT OPTION' ELSE '' END) "
+                  "FROM pg_class c, aclexplode(c.relacl) e WHERE c.oid = $1 AND e.grantee <> c.relowner "
+                  "AND NOT c.relrowsecurity GROUP BY e.grantee, e.is_grantable",
+                  {pg::arg_oid(policy.relation), pg::arg(pg::qualified_name(partition))});
+    for (std::size_t i = 0; i < grants.size(); ++i)
+        spi.execute(grants.text(i, 0));
+    if (spi.query("SELECT relrowsecurity FROM pg_class WHERE oid = $1", {pg::arg_oid(policy.relation)}).boolean(0, 0))
+        spi.execute("ALTER TABLE " + pg::qualified_name(partition) + " ENABLE ROW LEVEL SECURITY");
+}
+
+void copy_replica_identity(pg::Spi& spi, const Policy& policy, Oid partition) {
+    const pg::Rows rows = spi.query(
+        "SELECT c.relreplident, (SELECT quote_ident(k.relname) FROM pg_index p JOIN pg_inherits i ON i.inhparent = "
+        "p.indexrelid JOIN pg_index x ON x.indexrelid = i.inhrelid AND x.indrelid = $2 JOIN pg_class k ON k.oid = "
+        "x.indexrelid WHERE p.indrelid = c.oid AND p.indisreplident) FROM pg_class c WHERE c.oid = $1",
+        {pg::arg_oid(policy.relation), pg::arg_oid(partition)});
+    const std::string kind = rows.text(0, 0);
+    const std::string table = "ALTER TABLE " + pg::qualified_name(partition) + " REPLICA IDENTITY ";
+    if (kind == "f")
+        spi.execute(table + "FULL");
+    else if (kind == "n")
+        spi.execute(table + "NOTHING");
+    else if (kind == "i" && !rows.is_null(0, 1))
+        spi.execute(table + "USING INDEX " + rows.text(0, 1));
+}
+
+// A partitioned table has no storage options of its own: the newest of the other partitions shows what is wanted.
+void copy_storage_options(pg::Spi& spi, const Policy& policy, Oid partition) {
+    const pg::Rows rows = spi.query(
+        "SELECT string_agg(format('%I = %L', o.option_name, o.option_value), ', ') FROM (SELECT c.reloptions FROM "
+        "pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = $1 AND c.oid <> $2 AND c.relkind = "
+        "'r' "
+        "ORDER BY c.oid DESC LIMIT 1) n, pg_options_to_table(n.reloptions) o",
+        {pg::arg_oid(policy.relation), pg::arg_oid(partition)});
+    if (!rows.is_null(0, 0))
+        spi.execute("ALTER TABLE " + pg::qualified_name(partition) + " SET (" + rows.text(0, 0) + ")");
+}
+
+} // namespace
+
+std::string partition_name(const Policy& policy, Place lower) {
+    if (lower == open_low)
+        return free_name(policy, "_pmin");
+    if (policy.kind == ColumnKind::integer)
+        return free_name(policy, (lower < 0 ? "_pm" : "_p") + std::to_string(lower < 0 ? -(lower + 1) : lower));
+    const std::string text = place_text(lower, policy);
+    return free_name(policy, "_p" + digits_only(text, 8) +
+                                 (policy.interval.micros == 0 ? "" : "_" + digits_only(text.substr(10), 4)));
+}
+
+Oid make_table_like(const Policy& policy, const std::string& name) {
+    const std::string table = pg::quote_identifier(policy.schema) + "." + pg::quote_identifier(name);
+    pg::RoleScope as_owner(policy.owner, "pg_catalog, pg_temp", pg::RoleScope::Work::writes);
+    Oid made = InvalidOid;
+    {
+        pg::Spi spi;
+        const pg::Rows where =
+            spi.query("SELECT coalesce(' TABLESPACE ' || quote_ident(t.spcname), '') FROM pg_class c "
+                      "LEFT JOIN pg_tablespace t ON t.oid = c.reltablespace WHERE c.oid = $1",
+                      {pg::arg_oid(policy.relation)});
+        // Indexes come with the attach. An identity column would make a sequence of its own.
+        spi.execute("CREATE TABLE " + table + " (LIKE " + parent_name(policy) +
+                    " INCLUDING ALL EXCLUDING IDENTITY EXCLUDING INDEXES)" + where.text(0, 0));
+        made = spi.query("SELECT $1::regclass::oid", {pg::arg(table)}).oid(0, 0);
+    }
+    as_owner.leave();
+    return made;
+}
+
+void attach(const Policy& policy, Oid table, Place lower, Place upper) {
+    pg::RoleScope as_owner(policy.owner, "pg_catalog, pg_temp", pg::RoleScope::Work::writes);
+    {
+        pg::Spi spi;
+        spi.execute("ALTER TABLE " + parent_name(policy) + " ATTACH PARTITION " + pg::qualified_name(table) +
+                    " FOR VALUES FROM (" + bound_literal(lower, policy) + ") TO (" + bound_literal(upper, policy) +
+                    ")");
+    }
+    as_owner.leave();
+}
+
+void give_parents_properties(const Policy& policy, Oid partition) {
+    {
+        pg::Spi spi;
+        if (spi.query("SELECT relowner FROM pg_class WHERE oid = $1", {pg::arg_oid(partition)}).oid(0, 0) !=
+            policy.owner)
+            spi.execute("ALTER TABLE " + pg::qualified_name(partition) + " OWNER TO " +
+                        spi.query("SELECT quote_ident(pg_get_userbyid($1))", {pg::arg_oid(policy.owner)}).text(0, 0));
+    }
+    pg::RoleScope as_owner(policy.owner, "pg_catalog, pg_temp", pg::RoleScope::Work::writes);
+    {
+        pg::Spi spi;
+        copy_privileges(spi, policy, partition);
+        copy_replica_identity(spi, policy, partition);
+        copy_storage_options(spi, policy, partition);
+    }
+    as_owner.leave();
+}
+
+Oid make_partition(const Policy& policy, Place lower, Place upper) {
+    {
+        // Nobody changes the table's definition until the end of this transaction.
+        pg::Spi spi;
+        spi.execute("LOCK TABLE ONLY " + parent_name(policy) + " IN SHARE UPDATE EXCLUSIVE MODE");
+    }
+    if (const auto there = partition_at(policy, lower, upper))
+        return there->oid;
+    const std::vector<Partition> before = read_partitions(policy.relation, policy.kind);
+    if (partman::can_make(policy, lower, upper, before.empty())) {
+        partman::make(policy, lower);
+        // Registering makes more than the one that was asked for.
+        for (const Partition& partition : read_partitions(policy.relation, policy.kind))
+            if (std::none_of(before.begin(), before.end(),
+                             [&partition](const Partition& old) { return old.oid == partition.oid; }))
+                give_parents_properties(policy, partition.oid);
+    }
+    pg::fault_point("lifecycle_create");
+    if (const auto made = partition_at(policy, lower, upper))
+        return made->oid;
+    const Oid table = make_table_like(policy, partition_name(policy, lower));
+    attach(policy, table, lower, upper);
+    give_parents_properties(policy, table);
+    return table;
+}
+
+Oid make_default_partition(const Policy& policy) {
+    const Oid table = make_table_like(policy, free_name(policy, "_default"));
+    pg::RoleScope as_owner(policy.owner, "pg_catalog, pg_temp", pg::RoleScope::Work::writes);
+    {
+        pg::Spi spi;
+        spi.execute("ALTER TABLE " + parent_name(policy) + " ATTACH PARTITION " + pg::qualified_name(table) +
+                    " DEFAULT");
+    }
+    as_owner.leave();
+    give_parents_properties(policy, table);
+    return table;
+}
+
+} // namespace citadel::lifecycle

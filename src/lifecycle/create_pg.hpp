@@ -1,0 +1,26 @@
+// New partitions, with the properties of their parent.
+#pragma once
+
+#include "lifecycle/model.hpp"
+#include "pg/server.hpp"
+
+namespace citadel::lifecycle {
+
+// A free name for a partition that begins at `lower`.
+std::string partition_name(const Policy& policy, Place lower);
+
+// Makes an empty table of the parent's shape in its schema, not attached, as its owner. The caller is superuser.
+Oid make_table_like(const Policy& policy, const std::string& name);
+
+// Attaches a table as a partition, as the owner. Takes SHARE UPDATE EXCLUSIVE on the parent.
+void attach(const Policy& policy, Oid table, Place lower, Place upper);
+
+// Makes the partition [lower, upper) in the current transaction, through pg_partman where it can; raises an error when
+// it does not exist afterwards. Returns it.
+Oid make_partition(const Policy& policy, Place lower, Place upper);
+Oid make_default_partition(const Policy& policy);
+
+// Owner, privileges, replica identity and storage options as the parent and its other partitions have them.
+void give_parents_properties(const Policy& policy, Oid partition);
+
+} // namespace citadel::lifecycle

@@ -1,0 +1,64 @@
+#include "lifecycle/ladder_pg.hpp"
+
+#include "jobs/jobs.hpp"
+#include "pg/fault.hpp"
+#include "pg/spi.hpp"
+
+#include <algorithm>
+
+extern "C" {
+#include "storage/latch.h"
+#include "utils/wait_event.h"
+}
+
+namespace citadel::lifecycle {
+
+namespace {
+
+constexpr int tries = 16;
+constexpr int first_timeout_ms = 100;
+constexpr int last_timeout_ms = 200;
+constexpr long first_pause_ms = 100;
+constexpr long longest_pause_ms = 4000;
+
+void limit_lock_waits(int milliseconds) {
+    pg::Spi spi;
+    spi.query("SELECT set_config('lock_timeout', $1, true)", {pg::arg(std::to_string(milliseconds) + "ms")});
+}
+
+} // namespace
+
+void pause(long milliseconds) {
+    pg::guard([milliseconds] {
+        (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, milliseconds, PG_WAIT_EXTENSION);
+        ResetLatch(MyLatch);
+        CHECK_FOR_INTERRUPTS();
+    });
+}
+
+void climb(const std::string& what, const std::function<void()>& body) {
+    jobs::checkpoint();
+    long wait = first_pause_ms;
+    for (int attempt = 0; attempt < tries; ++attempt) {
+        if (attempt > 0) {
+            jobs::start_over(); // holds nothing while it pauses
+            pause(wait);
+            wait = std::min(wait * 3 / 2, longest_pause_ms);
+        }
+        try {
+            limit_lock_waits(attempt < tries / 2 ? first_timeout_ms : last_timeout_ms);
+            pg::fault_point("lifecycle_ladder");
+            body();
+            jobs::checkpoint();
+            return;
+        } catch (const pg::Error& error) {
+            if (error.sqlerrcode() != ERRCODE_LOCK_NOT_AVAILABLE && error.sqlerrcode() != ERRCODE_T_R_DEADLOCK_DETECTED)
+                throw;
+        }
+    }
+    jobs::start_over();
+    pg::raise(ERRCODE_LOCK_NOT_AVAILABLE, "could not lock " + what + " in about 30 s of short tries", {},
+              "A long transaction uses the table; the next run tries again.");
+}
+
+} // namespace citadel::lifecycle
