@@ -113,9 +113,9 @@ Bound read_bound(Oid partition) {
         if (!HeapTupleIsValid(row))
             return bound;
         bool is_null = false;
-        const Datum text = SysCacheGetAttr(RELOID, row, Anum_pg_class_relpartbound, &is_null);
+        const Datum stored = SysCacheGetAttr(RELOID, row, Anum_pg_class_relpartbound, &is_null);
         if (!is_null) {
-            auto* spec = castNode(PartitionBoundSpec, stringToNode(TextDatumGetCString(text)));
+            auto* spec = castNode(PartitionBoundSpec, stringToNode(TextDatumGetCString(stored)));
             bound.is_default = spec->is_default;
             if (!spec->is_default && spec->strategy == PARTITION_STRATEGY_RANGE) {
                 bound.is_range = true;
