@@ -116,6 +116,7 @@ struct PartialPredicate {
     ExpressionId predicate = 0;
     double selectivity = 1.0;
     std::vector<ExpressionId> clauses; // Clause::predicate of each clause that it makes superfluous; sorted
+    std::vector<ColumnNumber> needed;  // as RelationUse::needed, without what only those clauses read
     friend bool operator==(const PartialPredicate&, const PartialPredicate&) = default;
 };
 
@@ -132,7 +133,8 @@ struct RelationUse {
     bool limited = false;             // a LIMIT above it can stop its scan early
     double rows = 0.0;                // of the table, as the planner sees it
     double pages = 0.0;
-    double row_width = 0.0; // bytes of a row of the table, 0: unknown
+    double row_width = 0.0;            // bytes of a row of the table, 0: unknown
+    std::vector<double> column_widths; // average bytes of column 1, 2 ...; 0: not read
 };
 
 // A statement as the algorithms see it.

@@ -96,7 +96,7 @@ void PlannerCosts::analyse(const WorkloadStatement& statement, Entry& entry, Sta
                 const pg::MemorySwitch lasting(memory_);
                 parameters = analysed.bind(regime.values->binds);
             }
-            const FactCollector facts;
+            const FactCollector facts(expressions_);
             ++planner_calls_;
             const std::vector<PlannedStmt*> made = analysed.plan(parameters);
             if (made.empty())

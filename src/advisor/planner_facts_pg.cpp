@@ -1,29 +1,26 @@
 #include "advisor/planner_facts_pg.hpp"
 
+#include "advisor/raw_facts_pg.hpp"
 #include "advisor/what_if_pg.hpp"
 
 #include "pg/boundary.hpp"
-#include "pg/compat.hpp"
 #include "pg/guard.hpp"
 #include "pg/text.hpp"
 
 #include <algorithm>
+#include <optional>
+#include <set>
 
 extern "C" {
-#include "access/genam.h"
-#include "access/table.h"
+#include "access/htup_details.h"
+#include "access/sysattr.h"
 #include "access/transam.h"
-#include "catalog/pg_am_d.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_index.h"
-#include "nodes/nodeFuncs.h"
-#include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/paths.h"
+#include "optimizer/plancat.h"
 #include "utils/lsyscache.h"
-#include "utils/rel.h"
 #include "utils/syscache.h"
-#include "utils/typcache.h"
 }
 
 namespace citadel::advisor {
@@ -33,290 +30,13 @@ namespace {
 FactCollector* collecting = nullptr;
 set_rel_pathlist_hook_type previous_hook = nullptr;
 
-// ---- Everything down to the next line of this kind runs under one guard: plain data, palloc'd, no C++ objects.
-
-constexpr int no_arm = -1;
-
-struct RawClause {
-    ColumnNumber column;
-    ClauseKind kind;
-    double selectivity;
-    std::uint64_t partner;
-    int arm;
-};
-static_assert(std::is_trivially_destructible_v<RawClause>);
-
-struct RawOrder {
-    KeyColumn column;
-    int order;
-};
-
-// Grows by palloc; freed with the planner's memory.
-template <class Item>
-struct RawList {
-    Item* items = nullptr;
-    int count = 0;
-    int capacity = 0;
-    void add(const Item& item) {
-        if (count == capacity) {
-            capacity = capacity == 0 ? 16 : capacity * 2;
-            const Size bytes = sizeof(Item) * static_cast<Size>(capacity);
-            items = static_cast<Item*>(items == nullptr ? palloc(bytes) : repalloc(items, bytes));
-        }
-        items[count++] = item;
-    }
-};
-
-struct RawFacts {
-    RawList<RawClause> clauses;
-    RawList<RawOrder> orders;
-    RawList<ColumnNumber> needed;
-    bool whole_row = false;
-    int arms = 0;
-    int order_count = 0;
-};
-
-struct Scan {
-    PlannerInfo* root;
-    RelOptInfo* relation;
-    RawFacts* facts;
-};
-
-// The column of our relation that the expression is, or 0.
-AttrNumber column_of(const Scan& scan, Node* expression) {
-    while (expression != nullptr && IsA(expression, RelabelType))
-        expression = reinterpret_cast<Node*>(reinterpret_cast<RelabelType*>(expression)->arg);
-    if (expression == nullptr || !IsA(expression, Var))
-        return 0;
-    const Var* var = reinterpret_cast<Var*>(expression);
-    if (var->varno != static_cast<decltype(var->varno)>(scan.relation->relid) || var->varlevelsup != 0 ||
-        var->varattno <= 0)
-        return 0;
-    return var->varattno;
-}
-
-Oid btree_family(Oid type) {
-    return lookup_type_cache(type, TYPECACHE_BTREE_OPFAMILY)->btree_opf;
-}
-
-Oid type_of_column(Node* expression) {
-    while (IsA(expression, RelabelType))
-        expression = reinterpret_cast<Node*>(reinterpret_cast<RelabelType*>(expression)->arg);
-    return exprType(expression);
-}
-
-// The other side of a comparison must be known before the scan of our relation starts.
-bool is_comparable_value(const Scan& scan, Node* value) {
-    return !bms_is_member(static_cast<int>(scan.relation->relid), pull_varnos(scan.root, value)) &&
-           !contain_volatile_functions(value);
-}
-
-// Which join a set of relations stands for: the one relation, or a number of its own.
-std::uint64_t partner_of(Relids relations) {
-    int only = 0;
-    if (bms_get_singleton_member(relations, &only))
-        return static_cast<std::uint64_t>(only);
-    return 0x100000000ULL + bms_hash_value(relations);
-}
-
-void add(const Scan& scan, AttrNumber column, ClauseKind kind, double selectivity, int arm, std::uint64_t partner = 0) {
-    scan.facts->clauses.add(RawClause{column, kind, selectivity, partner, arm});
-}
-
-void add_comparison(const Scan& scan, AttrNumber column, Node* column_side, Oid operator_id, Node* value,
-                    double selectivity, int arm) {
-    if (column == 0 || !OidIsValid(operator_id) || !is_comparable_value(scan, value))
-        return;
-    const Oid family = btree_family(type_of_column(column_side));
-    const int strategy = OidIsValid(family) ? get_op_opfamily_strategy(operator_id, family) : 0;
-    if (strategy == 0)
-        return;
-    Relids others = pull_varnos(scan.root, value);
-    if (strategy != BTEqualStrategyNumber)
-        add(scan, column, ClauseKind::range, selectivity, arm);
-    else if (bms_is_empty(others))
-        add(scan, column, ClauseKind::equality, selectivity, arm);
-    else
-        add(scan, column, ClauseKind::join_equality, selectivity, arm, partner_of(others));
-}
-
-void add_row_comparison(const Scan& scan, const RowCompareExpr* row, double selectivity, int arm) {
-    // Keyset paging: (a, b) > (x, y) is a range over the index (a, b).
-    const int order = scan.facts->order_count;
-    const ListCell* left;
-    const ListCell* right;
-    bool any = false;
-    forboth(left, row->largs, right, row->rargs) {
-        const AttrNumber column = column_of(scan, static_cast<Node*>(lfirst(left)));
-        if (column == 0 || !is_comparable_value(scan, static_cast<Node*>(lfirst(right))))
-            break;
-        if (!any)
-            add(scan, column, ClauseKind::range, selectivity, arm);
-        any = true;
-        scan.facts->orders.add(RawOrder{KeyColumn{column, false, false}, order});
-    }
-    if (any)
-        ++scan.facts->order_count;
-}
-
-void add_clause(const Scan& scan, Node* clause, double selectivity, int arm);
-
-void add_or(const Scan& scan, const List* arms) {
-    const ListCell* cell;
-    foreach (cell, arms) {
-        const int arm = scan.facts->arms++;
-        Node* node = static_cast<Node*>(lfirst(cell));
-        if (is_andclause(node)) {
-            const ListCell* part;
-            foreach (part, reinterpret_cast<BoolExpr*>(node)->args)
-                add_clause(scan, static_cast<Node*>(lfirst(part)), 1.0, arm);
-        } else {
-            add_clause(scan, node, 1.0, arm);
-        }
-    }
-}
-
-void add_clause(const Scan& scan, Node* clause, double selectivity, int arm) {
-    if (IsA(clause, RestrictInfo)) {
-        const RestrictInfo* info = reinterpret_cast<RestrictInfo*>(clause);
-        if (info->pseudoconstant)
-            return;
-        if (info->norm_selec >= 0.0 && info->norm_selec <= 1.0)
-            selectivity = info->norm_selec;
-        if (info->orclause != nullptr) {
-            if (arm == no_arm)
-                add_or(scan, reinterpret_cast<BoolExpr*>(info->orclause)->args);
-            return;
-        }
-        clause = reinterpret_cast<Node*>(info->clause);
-    }
-    if (const AttrNumber column = column_of(scan, clause); column != 0) {
-        add(scan, column, ClauseKind::equality, selectivity, arm); // a boolean column by itself
-    } else if (is_notclause(clause)) {
-        if (const AttrNumber negated = column_of(scan, reinterpret_cast<Node*>(get_notclausearg(clause))); negated != 0)
-            add(scan, negated, ClauseKind::equality, selectivity, arm);
-    } else if (IsA(clause, OpExpr)) {
-        const OpExpr* comparison = reinterpret_cast<OpExpr*>(clause);
-        if (list_length(comparison->args) != 2)
-            return;
-        Node* left = static_cast<Node*>(linitial(comparison->args));
-        Node* right = static_cast<Node*>(lsecond(comparison->args));
-        add_comparison(scan, column_of(scan, left), left, comparison->opno, right, selectivity, arm);
-        add_comparison(scan, column_of(scan, right), right, get_commutator(comparison->opno), left, selectivity, arm);
-    } else if (IsA(clause, ScalarArrayOpExpr)) {
-        const ScalarArrayOpExpr* any = reinterpret_cast<ScalarArrayOpExpr*>(clause);
-        Node* left = static_cast<Node*>(linitial(any->args));
-        const AttrNumber column = column_of(scan, left);
-        if (!any->useOr || column == 0 || !is_comparable_value(scan, static_cast<Node*>(lsecond(any->args))))
-            return;
-        const Oid family = btree_family(type_of_column(left));
-        if (OidIsValid(family) && get_op_opfamily_strategy(any->opno, family) == BTEqualStrategyNumber)
-            add(scan, column, ClauseKind::any_of, selectivity, arm);
-    } else if (IsA(clause, NullTest)) {
-        const NullTest* test = reinterpret_cast<NullTest*>(clause);
-        const AttrNumber column = column_of(scan, reinterpret_cast<Node*>(test->arg));
-        if (column != 0 && test->nulltesttype == IS_NULL && !test->argisrow &&
-            OidIsValid(btree_family(type_of_column(reinterpret_cast<Node*>(test->arg)))))
-            add(scan, column, ClauseKind::equality, selectivity, arm);
-    } else if (IsA(clause, BooleanTest)) {
-        const BooleanTest* test = reinterpret_cast<BooleanTest*>(clause);
-        const AttrNumber column = column_of(scan, reinterpret_cast<Node*>(test->arg));
-        if (column != 0 && (test->booltesttype == IS_TRUE || test->booltesttype == IS_FALSE))
-            add(scan, column, ClauseKind::equality, selectivity, arm);
-    } else if (IsA(clause, RowCompareExpr)) {
-        add_row_comparison(scan, reinterpret_cast<RowCompareExpr*>(clause), selectivity, arm);
-    }
-}
-
-// Equalities of columns of two relations live in equivalence classes. A class with a constant has given each of its
-// columns a restriction of its own already.
-void add_equivalences(const Scan& scan) {
-    const ListCell* cell;
-    foreach (cell, scan.root->eq_classes) {
-        const EquivalenceClass* equal = lfirst_node(EquivalenceClass, cell);
-        if (equal->ec_merged != nullptr || equal->ec_has_const || equal->ec_has_volatile)
-            continue;
-        if (!bms_is_member(static_cast<int>(scan.relation->relid), equal->ec_relids))
-            continue;
-        const ListCell* ours;
-        foreach (ours, equal->ec_members) {
-            const EquivalenceMember* member = lfirst_node(EquivalenceMember, ours);
-            if (member->em_is_child)
-                continue;
-            const AttrNumber column = column_of(scan, reinterpret_cast<Node*>(member->em_expr));
-            if (column == 0 || !OidIsValid(btree_family(type_of_column(reinterpret_cast<Node*>(member->em_expr)))))
-                continue;
-            const ListCell* theirs;
-            foreach (theirs, equal->ec_members) {
-                const EquivalenceMember* other = lfirst_node(EquivalenceMember, theirs);
-                if (other->em_is_child || bms_is_empty(other->em_relids) ||
-                    bms_is_member(static_cast<int>(scan.relation->relid), other->em_relids))
-                    continue;
-                add(scan, column, ClauseKind::join_equality, 1.0, no_arm, partner_of(other->em_relids));
-            }
-        }
-    }
-}
-
-// As much of a wanted order as our relation alone can give.
-void add_order(const Scan& scan, const List* pathkeys) {
-    const int order = scan.facts->order_count;
-    bool any = false;
-    const ListCell* cell;
-    foreach (cell, pathkeys) {
-        const PathKey* wanted = lfirst_node(PathKey, cell);
-        const EquivalenceClass* equal = wanted->pk_eclass;
-        while (equal->ec_merged != nullptr)
-            equal = equal->ec_merged;
-        AttrNumber column = 0;
-        const ListCell* member_cell;
-        foreach (member_cell, equal->ec_members) {
-            const EquivalenceMember* member = lfirst_node(EquivalenceMember, member_cell);
-            if (!member->em_is_child)
-                column = column_of(scan, reinterpret_cast<Node*>(member->em_expr));
-            if (column != 0)
-                break;
-        }
-        if (column == 0)
-            break;
-        any = true;
-        scan.facts->orders.add(
-            RawOrder{KeyColumn{column, pg::pathkey_is_descending(wanted), wanted->pk_nulls_first}, order});
-    }
-    if (any)
-        ++scan.facts->order_count;
-}
-
-void add_needed(const Scan& scan) {
-    Bitmapset* columns = nullptr;
-    const Index relid = scan.relation->relid;
-    pull_varattnos(reinterpret_cast<Node*>(scan.relation->reltarget->exprs), relid, &columns);
-    const ListCell* cell;
-    foreach (cell, scan.relation->baserestrictinfo)
-        pull_varattnos(reinterpret_cast<Node*>(lfirst_node(RestrictInfo, cell)->clause), relid, &columns);
-    int member = -1;
-    while ((member = bms_next_member(columns, member)) >= 0) {
-        const int column = member + FirstLowInvalidHeapAttributeNumber;
-        if (column <= 0)
-            scan.facts->whole_row = true; // or a system column: not from an index
-        else
-            scan.facts->needed.add(static_cast<ColumnNumber>(column));
-    }
-}
-
-void collect(const Scan& scan) {
-    const ListCell* cell;
-    foreach (cell, scan.relation->baserestrictinfo)
-        add_clause(scan, static_cast<Node*>(lfirst(cell)), 1.0, no_arm);
-    foreach (cell, scan.relation->joininfo)
-        add_clause(scan, static_cast<Node*>(lfirst(cell)), 1.0, no_arm);
-    add_equivalences(scan);
-    add_order(scan, scan.root->query_pathkeys);
-    add_order(scan, scan.root->group_pathkeys);
-    add_order(scan, scan.root->window_pathkeys);
-    add_order(scan, scan.root->distinct_pathkeys);
-    add_order(scan, scan.root->sort_pathkeys);
-    add_needed(scan);
+// What leaves the scan, and what the scan itself looks at. Under the guard.
+void collect(const raw::Scan& scan) {
+    raw::collect_access(scan);
+    raw::collect_orders(scan);
+    pull_varattnos(reinterpret_cast<Node*>(scan.relation->reltarget->exprs), scan.relation->relid,
+                   &scan.facts->returned);
+    scan.facts->row_width = get_relation_data_width(scan.entry->relid, nullptr);
 }
 
 // Members of a partitioned table stand for their parent, whose own facts are the same; members of a UNION ALL or of
@@ -341,11 +61,143 @@ void set_rel_pathlist(PlannerInfo* root, RelOptInfo* relation, Index index, Rang
     pg::boundary([&] { collecting->note(root, relation, entry); });
 }
 
-// ---- From here on C++ again.
+// The columns of a set, sorted; nothing when it has the whole row or a system column, which no index holds.
+std::optional<std::vector<ColumnNumber>> columns_of(const Bitmapset* set) {
+    std::vector<ColumnNumber> columns;
+    for (int member = bms_next_member(set, -1); member >= 0; member = bms_next_member(set, member)) {
+        const int column = member + FirstLowInvalidHeapAttributeNumber;
+        if (column <= 0)
+            return std::nullopt;
+        columns.push_back(static_cast<ColumnNumber>(column));
+    }
+    return columns;
+}
+
+// From the plain data of one look to the model; expressions get their numbers on the way.
+class Translation {
+  public:
+    Translation(const raw::Facts& facts, Oid relation, Index variable, Expressions& expressions, RelationUse& use)
+        : facts_(facts), relation_(relation), variable_(variable), expressions_(expressions), use_(use) {}
+
+    void run() {
+        restrictions();
+        clauses();
+        orders();
+        needed();
+        predicates();
+    }
+
+  private:
+    // 0 for a column; nothing for an expression that cannot be indexed.
+    std::optional<ExpressionId> expression_of(const raw::Term& term) {
+        if (term.column != 0)
+            return 0;
+        const ExpressionId id = expressions_.intern(term.expression, relation_, variable_);
+        return id != 0 ? std::optional(id) : std::nullopt;
+    }
+
+    void restrictions() {
+        for (const raw::Restriction& restriction : facts_.restrictions)
+            ids_.push_back(restriction.constant ? expressions_.intern(restriction.clause, relation_, variable_) : 0);
+    }
+
+    void clauses() {
+        use_.arms.resize(static_cast<std::size_t>(facts_.arms));
+        std::set<int> seen;
+        for (const raw::Clause& clause : facts_.clauses) {
+            const std::optional<ExpressionId> expression = expression_of(clause.term);
+            if (!expression)
+                continue;
+            Clause found{clause.term.column, clause.kind, clause.selectivity, clause.partner, *expression};
+            if (clause.restriction != raw::no_restriction) {
+                found.predicate = ids_[static_cast<std::size_t>(clause.restriction)];
+                seen.insert(clause.restriction);
+            }
+            found.serves.assign(clause.serves.begin(), clause.serves.end());
+            std::vector<Clause>& into =
+                clause.arm == raw::no_arm ? use_.clauses : use_.arms[static_cast<std::size_t>(clause.arm)];
+            if (std::find(into.begin(), into.end(), found) == into.end())
+                into.push_back(std::move(found));
+        }
+        // Conditions that no key column can serve still prove predicates.
+        for (int i = 0; i < facts_.restrictions.count; ++i)
+            if (const ExpressionId id = ids_[static_cast<std::size_t>(i)]; id != 0 && seen.count(i) == 0)
+                use_.clauses.push_back(
+                    Clause{0, ClauseKind::search, facts_.restrictions.items[i].selectivity, 0, 0, id});
+    }
+
+    void orders() {
+        std::vector<Key> orders(static_cast<std::size_t>(facts_.order_count));
+        std::vector<bool> ended(orders.size());
+        for (const raw::OrderTerm& term : facts_.orders) {
+            const auto order = static_cast<std::size_t>(term.order);
+            if (order >= orders.size() || ended[order])
+                continue;
+            const std::optional<ExpressionId> expression = expression_of(term.term);
+            if (!expression)
+                ended[order] = true;
+            else
+                orders[order].push_back(
+                    KeyColumn{term.term.column, term.descending, term.nulls_first, *expression, 0});
+        }
+        for (Key& order : orders)
+            if (!order.empty() && std::find(use_.orders.begin(), use_.orders.end(), order) == use_.orders.end())
+                use_.orders.push_back(std::move(order));
+        for (const raw::DistanceTerm& distance : facts_.distances)
+            if (const std::optional<ExpressionId> expression = expression_of(distance.term))
+                use_.distance_orders.push_back({distance.term.column, *expression, distance.operator_class});
+    }
+
+    // The columns that the scan needs when the restrictions in `proved` are known to hold anyway.
+    std::vector<ColumnNumber> needed_without(const std::set<ExpressionId>& proved) const {
+        Bitmapset* all = facts_.returned;
+        for (int i = 0; i < facts_.restrictions.count; ++i)
+            if (proved.count(ids_[static_cast<std::size_t>(i)]) == 0) {
+                const Bitmapset* columns = facts_.restrictions.items[i].columns;
+                all = pg::guard([=] { return bms_union(all, columns); });
+            }
+        return columns_of(all).value_or(std::vector<ColumnNumber>{});
+    }
+
+    void needed() { use_.needed = needed_without({}); }
+
+    // A flag or status by itself, and all of them together.
+    void predicates() {
+        std::vector<ExpressionId> all;
+        double together = 1.0;
+        for (int i = 0; i < facts_.restrictions.count; ++i) {
+            const raw::Restriction& restriction = facts_.restrictions.items[i];
+            const ExpressionId id = ids_[static_cast<std::size_t>(i)];
+            if (id == 0 || !restriction.lasting || std::find(all.begin(), all.end(), id) != all.end())
+                continue;
+            add_predicate(id, restriction.selectivity, {id});
+            all.push_back(id);
+            together *= restriction.selectivity;
+        }
+        std::sort(all.begin(), all.end());
+        if (all.size() > 1 && all.size() <= max_together)
+            if (const ExpressionId both = expressions_.conjunction(all); both != 0)
+                add_predicate(both, together, all);
+    }
+
+    void add_predicate(ExpressionId id, double selectivity, const std::vector<ExpressionId>& clauses) {
+        use_.predicates.push_back({id, selectivity, clauses,
+                                   needed_without(std::set<ExpressionId>(clauses.begin(), clauses.end()))});
+    }
+
+    static constexpr std::size_t max_together = 4;
+
+    const raw::Facts& facts_;
+    Oid relation_;
+    Index variable_;
+    Expressions& expressions_;
+    RelationUse& use_;
+    std::vector<ExpressionId> ids_; // a restriction: its predicate, or 0
+};
 
 } // namespace
 
-FactCollector::FactCollector() : outer_(collecting) {
+FactCollector::FactCollector(Expressions& expressions) : outer_(collecting), expressions_(expressions) {
     collecting = this;
 }
 
@@ -359,29 +211,18 @@ void FactCollector::note(PlannerInfo* root, RelOptInfo* relation, const RangeTbl
         unsupported_.emplace(entry->relid, reason);
         return;
     }
-    RawFacts raw;
-    const Scan scan{root, relation, &raw};
+    raw::Facts facts;
+    const raw::Scan scan{root, relation, entry, &facts};
     pg::guard([&scan] { collect(scan); });
-
     RelationUse use;
     use.relation = entry->relid;
-    use.arms.resize(static_cast<std::size_t>(raw.arms));
-    for (int i = 0; i < raw.clauses.count; ++i) {
-        const RawClause& clause = raw.clauses.items[i];
-        std::vector<Clause>& into = clause.arm == no_arm ? use.clauses : use.arms[static_cast<std::size_t>(clause.arm)];
-        const Clause found{clause.column, clause.kind, clause.selectivity, clause.partner};
-        if (std::find(into.begin(), into.end(), found) == into.end())
-            into.push_back(found);
-    }
-    std::vector<Key> orders(static_cast<std::size_t>(raw.order_count));
-    for (int i = 0; i < raw.orders.count; ++i)
-        if (raw.orders.items[i].order < raw.order_count)
-            orders[static_cast<std::size_t>(raw.orders.items[i].order)].push_back(raw.orders.items[i].column);
-    for (Key& order : orders)
-        if (!order.empty() && std::find(use.orders.begin(), use.orders.end(), order) == use.orders.end())
-            use.orders.push_back(std::move(order));
-    if (!raw.whole_row)
-        use.needed.assign(raw.needed.items, raw.needed.items + raw.needed.count);
+    use.limited = facts.limited;
+    use.rows = relation->tuples;
+    use.pages = relation->pages;
+    use.row_width = facts.row_width;
+    for (AttrNumber column = 1; column <= relation->max_attr; ++column)
+        use.column_widths.push_back(std::max<double>(relation->attr_widths[column - relation->min_attr], 0.0));
+    Translation(facts, entry->relid, relation->relid, expressions_, use).run();
     uses_.push_back(std::move(use));
 }
 

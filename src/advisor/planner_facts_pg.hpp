@@ -3,6 +3,7 @@
 // pull-up and push-down.
 #pragma once
 
+#include "advisor/expressions_pg.hpp"
 #include "advisor/model.hpp"
 
 #include "pg/server.hpp"
@@ -20,7 +21,8 @@ namespace citadel::advisor {
 // While alive, planner calls of ours (Statement::plan) note their facts here. Nests: an inner one replaces the outer.
 class FactCollector {
   public:
-    FactCollector();
+    // Expressions and predicates get their numbers from `expressions`.
+    explicit FactCollector(Expressions& expressions);
     FactCollector(const FactCollector&) = delete;
     FactCollector& operator=(const FactCollector&) = delete;
     ~FactCollector();
@@ -35,6 +37,7 @@ class FactCollector {
 
   private:
     FactCollector* outer_;
+    Expressions& expressions_;
     std::vector<RelationUse> uses_;
     std::map<Oid, std::string> unsupported_;
 };
