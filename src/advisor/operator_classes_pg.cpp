@@ -67,8 +67,8 @@ bool derives_condition(const Scan& scan, RegProcedure support, Node* clause, int
     SupportRequestIndexCondition request = {};
     request.type = T_SupportRequestIndexCondition;
     request.root = scan.root;
-    request.funcid = IsA(clause, OpExpr) ? reinterpret_cast<OpExpr*>(clause)->opfuncid
-                                         : reinterpret_cast<FuncExpr*>(clause)->funcid;
+    request.funcid =
+        IsA(clause, OpExpr) ? reinterpret_cast<OpExpr*>(clause)->opfuncid : reinterpret_cast<FuncExpr*>(clause)->funcid;
     request.node = clause;
     request.indexarg = argument;
     request.index = &index;

@@ -137,8 +137,7 @@ class Translation {
             if (!expression)
                 ended[order] = true;
             else
-                orders[order].push_back(
-                    KeyColumn{term.term.column, term.descending, term.nulls_first, *expression, 0});
+                orders[order].push_back(KeyColumn{term.term.column, term.descending, term.nulls_first, *expression, 0});
         }
         for (Key& order : orders)
             if (!order.empty() && std::find(use_.orders.begin(), use_.orders.end(), order) == use_.orders.end())
@@ -181,8 +180,8 @@ class Translation {
     }
 
     void add_predicate(ExpressionId id, double selectivity, const std::vector<ExpressionId>& clauses) {
-        use_.predicates.push_back({id, selectivity, clauses,
-                                   needed_without(std::set<ExpressionId>(clauses.begin(), clauses.end()))});
+        use_.predicates.push_back(
+            {id, selectivity, clauses, needed_without(std::set<ExpressionId>(clauses.begin(), clauses.end()))});
     }
 
     static constexpr std::size_t max_together = 4;

@@ -1,5 +1,5 @@
-// What is noted of a relation while the planner looks at it. Everything here runs under one guard: plain data, palloc'd,
-// nothing that has a destructor.
+// What is noted of a relation while the planner looks at it. Everything here runs under one guard: plain data,
+// palloc'd, nothing that has a destructor.
 #pragma once
 
 #include "advisor/model.hpp"
@@ -105,14 +105,14 @@ void collect_orders(const Scan& scan);
 
 // An operator that compares (term op value), as the indexes of access methods see it (operator_classes_pg.cpp).
 struct OperatorUse {
-    int btree_strategy = 0; // in the default class of the term's type; 0: not in it
-    bool hashes = false;    // equality of the type's default hash class
+    int btree_strategy = 0;     // in the default class of the term's type; 0: not in it
+    bool hashes = false;        // equality of the type's default hash class
     Items<AccessChoice> others; // classes of B-tree, GIN, GiST and BRIN (default ones alone) that are no default B-tree
 };
 OperatorUse operator_use(Oid operator_id, const Term& term);
 
-// The class of an access method and family that takes this type: 0 when it is the type's default, no_class when there is
-// none.
+// The class of an access method and family that takes this type: 0 when it is the type's default, no_class when there
+// is none.
 constexpr OperatorClassId no_class = 0xFFFFFFFFU;
 OperatorClassId class_of_family(Oid method, Oid family, Oid type);
 
