@@ -13,6 +13,8 @@ extern "C" {
 #include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/restrictinfo.h"
+#include "utils/array.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/selfuncs.h"
 #include "utils/syscache.h"
@@ -311,24 +313,54 @@ void add_clause(const Scan& scan, Node* clause, const Place& place) {
     }
 }
 
-// Will the condition be the same next month? Flags, states, NULL tests; not keys, names or dates.
-bool is_lasting(const Scan& scan, Node* clause) {
-    if (IsA(clause, Var) || is_notclause(clause) || IsA(clause, NullTest) || IsA(clause, BooleanTest))
+// How many of the status values a comparison with a constant lets through; 0 when it is none with a status.
+double allowed_values(Node* clause, double distinct, Oid operator_id) {
+    if (IsA(clause, ScalarArrayOpExpr)) {
+        const Node* array = static_cast<Node*>(lsecond(reinterpret_cast<ScalarArrayOpExpr*>(clause)->args));
+        if (!IsA(array, Const) || !reinterpret_cast<ScalarArrayOpExpr*>(clause)->useOr ||
+            reinterpret_cast<const Const*>(array)->constisnull)
+            return 0.0;
+        ArrayType* values = DatumGetArrayTypeP(reinterpret_cast<const Const*>(array)->constvalue);
+        return ArrayGetNItems(ARR_NDIM(values), ARR_DIMS(values));
+    }
+    return get_oprrest(operator_id) == F_NEQSEL ? distinct - 1.0 : 1.0;
+}
+
+// Will the condition be the same next month? NULL tests; flags and states when the rows that they let through are
+// clearly fewer, or clearly more, than their share: one value among equals is a category, and the next statement will
+// ask for another. Not keys, names or dates.
+bool is_lasting(const Scan& scan, Node* clause, double selectivity) {
+    constexpr double few = 0.5;  // of their share
+    constexpr double most = 0.8; // of the rows
+    if (IsA(clause, NullTest))
         return true;
+    if (IsA(clause, Var) || is_notclause(clause) || IsA(clause, BooleanTest))
+        return selectivity <= few / 2.0 || selectivity >= most;
     const List* sides = nullptr;
-    if (IsA(clause, OpExpr))
+    Oid operator_id = InvalidOid;
+    if (IsA(clause, OpExpr)) {
         sides = reinterpret_cast<OpExpr*>(clause)->args;
-    else if (IsA(clause, ScalarArrayOpExpr))
+        operator_id = reinterpret_cast<OpExpr*>(clause)->opno;
+    } else if (IsA(clause, ScalarArrayOpExpr)) {
         sides = reinterpret_cast<ScalarArrayOpExpr*>(clause)->args;
+    }
     if (list_length(sides) != 2)
         return false;
-    Node* left = static_cast<Node*>(linitial(sides));
-    Node* right = static_cast<Node*>(lsecond(sides));
-    Node* tested = IsA(right, Const) ? left : right;
-    if (!IsA(tested == left ? right : left, Const) || !term_of(scan, tested).exists())
+    Node* tested = static_cast<Node*>(linitial(sides));
+    Node* value = static_cast<Node*>(lsecond(sides));
+    if (!IsA(value, Const)) {
+        Node* other = tested;
+        tested = value;
+        value = other;
+    }
+    const Term term = term_of(scan, tested);
+    if (!IsA(value, Const) || !term.exists())
         return false;
-    const double distinct = distinct_values(scan, node_of(term_of(scan, tested), tested));
-    return distinct > 0.0 && distinct <= status_values;
+    const double distinct = distinct_values(scan, node_of(term, tested));
+    if (distinct <= 0.0 || distinct > status_values)
+        return false;
+    const double allowed = allowed_values(clause, distinct, operator_id);
+    return allowed > 0.0 && (selectivity <= few * allowed / distinct || selectivity >= most);
 }
 
 void add_restriction(const Scan& scan, RestrictInfo* info) {
@@ -340,7 +372,7 @@ void add_restriction(const Scan& scan, RestrictInfo* info) {
     restriction.selectivity = selectivity_of(scan, reinterpret_cast<Node*>(info));
     pull_varattnos(clause, scan.relation->relid, &restriction.columns);
     restriction.constant = !contain_mutable_functions(clause) && !contain_subplans(clause);
-    restriction.lasting = restriction.constant && is_lasting(scan, clause);
+    restriction.lasting = restriction.constant && is_lasting(scan, clause, restriction.selectivity);
     Place place;
     place.selectivity = restriction.selectivity;
     place.restriction = scan.facts->restrictions.count;

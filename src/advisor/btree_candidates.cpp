@@ -118,8 +118,8 @@ void add_with_prefixes(Collector& into, const std::vector<Key>& keys) {
 // the table is no advice.
 constexpr std::size_t few_columns = 3;
 constexpr std::size_t most_columns = 12;
-constexpr double share_with_few = 0.6;
-constexpr double share_with_many = 0.4;
+constexpr double share_with_few = 0.8;
+constexpr double share_with_many = 0.5;
 
 } // namespace
 
@@ -162,8 +162,11 @@ std::vector<Key> btree_keys(const std::vector<Clause>& clauses, const std::vecto
     for (const KeyColumn& column : roles.ranges)
         keys.add(Key{column});
     // Rows found through two joins at once: a fact table between small dimensions.
-    if (roles.joins.size() > 1)
+    if (roles.joins.size() > 1) {
         keys.add(joined(equal, roles.all_joins));
+        for (const KeyColumn& leader : roles.all_joins)
+            keys.add(joined(Key{leader}, roles.all_joins));
+    }
     return keys.take();
 }
 
@@ -204,20 +207,30 @@ void add_btrees(Collector& into, const RelationUse& use) {
 void add_covering(Collector& into, const RelationUse& use) {
     if (use.needed.empty())
         return;
-    into.limit(into.rules().max_covering);
     std::vector<Key> keys = btree_keys(use.clauses, use.orders, into.rules());
     // Without a clause or order an index may still be the smaller thing to read.
     if (keys.empty())
         keys.push_back(Key{KeyColumn{use.needed.front()}});
-    const auto cover = [&](const Key& key) {
+    // Also each leading column alone with all the others behind it: those that search keep their order.
+    const std::size_t whole = keys.size();
+    for (std::size_t i = 0; i < whole; ++i)
+        if (keys[i].size() > 1)
+            keys.push_back(Key{keys[i].front()});
+    into.limit(into.rules().max_covering);
+    for (const Key& key : keys)
         if (std::vector<ColumnNumber> rest = worth_including(use, use.needed, key); !rest.empty())
             into.add(Candidate{0, AccessMethod::btree, key, std::move(rest), 0});
-    };
-    for (const Key& key : keys)
-        cover(key);
-    for (const Key& key : keys)
-        if (key.size() > 1)
-            cover(Key{key.front()});
+    // As further key columns where there is room: unlike included ones they are deduplicated, and serve other keys too.
+    into.limit(into.rules().max_covering);
+    for (const Key& key : keys) {
+        const std::vector<ColumnNumber> rest = worth_including(use, use.needed, key);
+        if (rest.empty() || key.size() + rest.size() > static_cast<std::size_t>(into.rules().max_key_columns))
+            continue;
+        Key longer = key;
+        for (const ColumnNumber column : rest)
+            longer.push_back(KeyColumn{column});
+        into.add(Candidate{0, AccessMethod::btree, std::move(longer), {}, 0});
+    }
 }
 
 void add_partial(Collector& into, const RelationUse& use) {
@@ -235,10 +248,12 @@ void add_partial(Collector& into, const RelationUse& use) {
         }
         std::vector<Key> keys = btree_keys(rest, use.orders, into.rules());
         // Nothing else is asked: any key does, and that of the fewest different values is the smallest.
-        if (keys.empty() && !own.empty())
-            keys.push_back(Key{own.front()});
-        if (keys.empty() && !partial.needed.empty())
-            keys.push_back(Key{KeyColumn{partial.needed.front()}});
+        if (keys.empty() && partial.selectivity <= into.rules().widest_sole_predicate) {
+            if (!own.empty())
+                keys.push_back(Key{own.front()});
+            else if (!partial.needed.empty())
+                keys.push_back(Key{KeyColumn{partial.needed.front()}});
+        }
         const std::size_t few = std::min<std::size_t>(keys.size(), 3);
         for (std::size_t i = 0; i < few; ++i) {
             into.add(Candidate{0, AccessMethod::btree, keys[i], {}, partial.predicate});

@@ -12,11 +12,12 @@ struct CandidateRules {
     int max_key_columns = 3; // 1..32
     // Bounds on the candidates of one appearance of a table, by kind.
     std::size_t max_per_use = 24; // B-trees without INCLUDE columns and predicate
-    std::size_t max_covering = 8;
+    std::size_t max_covering = 8; // with INCLUDE columns; as many again with further key columns
     std::size_t max_partial = 10;
-    std::size_t max_other = 12;     // hash, BRIN, GIN, GiST
-    double widest_predicate = 0.95; // share of the rows that a partial index may hold at most
-    IndexKinds kinds;               // what may be recommended at all
+    std::size_t max_other = 12;          // hash, BRIN, GIN, GiST
+    double widest_predicate = 0.95;      // share of the rows that a partial index may hold at most
+    double widest_sole_predicate = 0.25; // the same where the predicate is all that the statement asks
+    IndexKinds kinds;                    // what may be recommended at all
 };
 
 // The indexes that a table has.
