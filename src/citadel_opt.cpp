@@ -2,6 +2,7 @@
 #include "pg/server.hpp"
 
 #include "advisor/advise_job.hpp"
+#include "advisor/clause_notes_pg.hpp"
 #include "advisor/planner_facts_pg.hpp"
 #include "advisor/what_if_pg.hpp"
 #include "audit/audit.hpp"
@@ -28,6 +29,7 @@ extern "C" void _PG_init(void) {
         citadel::settings::define(preloading);
         citadel::advisor::install_what_if();
         citadel::advisor::install_planner_facts();
+        citadel::advisor::install_clause_notes();
         if (!preloading)
             return;
         citadel::pg::note_preloaded();

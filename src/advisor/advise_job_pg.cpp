@@ -1,5 +1,7 @@
 #include "advisor/advise_job.hpp"
 
+#include "advisor/findings_pg.hpp"
+#include "advisor/json.hpp"
 #include "advisor/recommend_pg.hpp"
 #include "advisor/workload_pg.hpp"
 #include "capture/redact_plan.hpp"
@@ -16,25 +18,6 @@ namespace {
 // Plans before and after are stored of that many statements an index.
 constexpr std::size_t evidence_statements = 5;
 
-void append_json_text(std::string& json, const std::string& text) {
-    json += '"';
-    for (const char c : text) {
-        const auto byte = static_cast<unsigned char>(c);
-        if (c == '"' || c == '\\') {
-            json += '\\';
-            json += c;
-        } else if (byte < 0x20) {
-            const char* digits = "0123456789abcdef";
-            json += "\\u00";
-            json += digits[byte >> 4];
-            json += digits[byte & 15];
-        } else {
-            json += c;
-        }
-    }
-    json += '"';
-}
-
 // A plan whose constants could not be taken out is not kept.
 std::string plan_or_null(const std::string& plan) {
     const std::string redacted = plan.empty() ? plan : capture::redact_plan(plan);
@@ -42,27 +25,26 @@ std::string plan_or_null(const std::string& plan) {
 }
 
 std::string evidence_of(const Recommendation& found, const std::vector<WorkloadStatement>& workload) {
-    std::string json = "{\"build_note\": ";
-    if (found.build_note.empty())
-        json += "null";
-    else
-        append_json_text(json, found.build_note);
-    json += ", \"statements\": [";
+    std::vector<std::string> statements;
     for (std::size_t i = 0; i < found.helped.size() && i < evidence_statements; ++i) {
         const Beneficiary& helped = found.helped[i];
         const WorkloadStatement& statement = workload[helped.statement];
-        json += i == 0 ? "{" : ", {";
-        json +=
-            "\"query_id\": " + std::to_string(statement.query_id) + ", \"user_id\": " + std::to_string(statement.user);
-        json +=
-            ", \"calls\": " + std::to_string(statement.calls) + ", \"load_ms\": " + std::to_string(statement.load_ms);
-        json += ", \"cost_before\": " + std::to_string(helped.cost_before);
-        json += ", \"cost_after\": " + std::to_string(helped.cost_after);
-        json += std::string(", \"planned_with\": ") + (helped.known_values ? "\"known values\"" : "\"unknown values\"");
-        json += ", \"plan_before\": " + plan_or_null(helped.plan_before);
-        json += ", \"plan_after\": " + plan_or_null(helped.plan_after) + "}";
+        statements.push_back(JsonObject()
+                                 .add("query_id", statement.query_id)
+                                 .add("user_id", static_cast<std::int64_t>(statement.user))
+                                 .add("calls", statement.calls)
+                                 .add("load_ms", statement.load_ms)
+                                 .add("cost_before", helped.cost_before)
+                                 .add("cost_after", helped.cost_after)
+                                 .add("planned_with", helped.known_values ? "known values" : "unknown values")
+                                 .raw("plan_before", plan_or_null(helped.plan_before))
+                                 .raw("plan_after", plan_or_null(helped.plan_after))
+                                 .text());
     }
-    return json + "]}";
+    return JsonObject()
+        .raw("build_note", found.build_note.empty() ? "null" : json_text(found.build_note))
+        .raw("statements", json_array(statements))
+        .text();
 }
 
 // Stores one recommendation: a new row, or the open one for the same columns brought up to date. Returns its id.
@@ -137,6 +119,22 @@ void close_vanished(pg::Spi& spi, const std::vector<std::int64_t>& found) {
                 {pg::arg_as(INT8ARRAYOID, ids)});
 }
 
+// What is closed goes when the history does that it rests on.
+void prune(pg::Spi& spi) {
+    const std::vector<pg::Arg> age = {pg::arg(static_cast<std::int32_t>(settings::history_retention_min))};
+    spi.execute(R"(
+        WITH gone AS (
+            DELETE FROM citadel.index_recommendation
+            WHERE status <> 'open' AND last_found < pg_catalog.now() - pg_catalog.make_interval(mins => $1)
+            RETURNING id
+        )
+        DELETE FROM citadel.index_recommendation_query WHERE recommendation_id IN (SELECT id FROM gone))",
+                age);
+    spi.execute("DELETE FROM citadel.advice WHERE status <> 'open' "
+                "AND last_found < pg_catalog.now() - pg_catalog.make_interval(mins => $1)",
+                age);
+}
+
 void log_run(pg::Spi& spi, std::int64_t run_id, TimestampTz started, const CapturedWorkload& workload,
              const Advice& advice) {
     const std::size_t known = workload.statements.size() + workload.left_out;
@@ -180,6 +178,7 @@ void run_advise(std::int64_t run_id) {
     rules.evidence_statements = evidence_statements;
     rules.written_rows = written_rows();
     const Advice advice = recommend(workload.statements, rules);
+    const std::vector<Finding> findings = find_advice(workload.statements, advice);
 
     pg::Spi spi;
     std::vector<std::int64_t> found;
@@ -189,6 +188,8 @@ void run_advise(std::int64_t run_id) {
     // An empty history says nothing about yesterday's recommendations.
     if (advice.examined > 0)
         close_vanished(spi, found);
+    store_advice(findings, workload.statements, advice);
+    prune(spi);
     log_run(spi, run_id, started, workload, advice);
 }
 

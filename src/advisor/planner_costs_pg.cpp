@@ -97,6 +97,7 @@ void PlannerCosts::analyse(const WorkloadStatement& statement, Entry& entry, Sta
                 parameters = analysed.bind(regime.values->binds);
             }
             const FactCollector facts(expressions_);
+            const NoteCollector notes;
             ++planner_calls_;
             const std::vector<PlannedStmt*> made = analysed.plan(parameters);
             if (made.empty())
@@ -106,6 +107,7 @@ void PlannerCosts::analyse(const WorkloadStatement& statement, Entry& entry, Sta
             if (use.relations.empty())
                 use.relations = facts.uses();
             unsupported.insert(facts.unsupported().begin(), facts.unsupported().end());
+            merge(entry.notes, notes.notes());
             entry.variants.push_back(Variant{std::move(analysed), parameters, regime.values != nullptr});
         });
         if (failure && ends_the_run(*failure))
@@ -120,7 +122,7 @@ void PlannerCosts::analyse(const WorkloadStatement& statement, Entry& entry, Sta
 }
 
 std::optional<std::string> PlannerCosts::add(const WorkloadStatement& statement) {
-    Entry entry{statement.user, statement.search_path, {}};
+    Entry entry{statement.user, statement.search_path, {}, {}};
     StatementUse use;
     std::string reason;
     if (statement.truncated)

@@ -1,6 +1,7 @@
 // Costs from the planner: the selection's CostSource over statements of a workload, each planned as its own user.
 #pragma once
 
+#include "advisor/clause_notes_pg.hpp"
 #include "advisor/expressions_pg.hpp"
 #include "advisor/selection.hpp"
 #include "advisor/statement_pg.hpp"
@@ -68,6 +69,9 @@ class PlannerCosts : public CostSource {
     // What the statements' expressions and predicates are, for as long as this lives.
     Expressions& expressions() { return expressions_; }
 
+    // What planning the statement told beside its facts.
+    const StatementNotes& notes(std::size_t statement) const { return entries_.at(statement).notes; }
+
     // Back to the caller's own role; before anything but costs is done.
     void leave_role();
 
@@ -81,6 +85,7 @@ class PlannerCosts : public CostSource {
         Oid user;
         std::optional<std::string> search_path;
         std::vector<Variant> variants;
+        StatementNotes notes;
         double last_cost = 0.0;
     };
     class Role;

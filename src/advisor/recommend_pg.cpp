@@ -134,6 +134,8 @@ Advice recommend(const std::vector<WorkloadStatement>& workload, const AdviceRul
             positions.push_back(i);
     }
     advice.examined = positions.size();
+    for (std::size_t i = 0; i < positions.size(); ++i)
+        advice.examined_statements.push_back({positions[i], costs.notes(i), costs.uses()[i].relations});
     weigh(workload, positions, costs);
 
     std::map<RelationId, std::vector<ExistingIndex>> indexes;

@@ -51,9 +51,17 @@ struct SkippedStatement {
     std::string reason;
 };
 
+// What the rules for other advice want to know of a statement that was examined.
+struct ExaminedStatement {
+    std::size_t statement = 0; // position in the workload
+    StatementNotes notes;
+    std::vector<RelationUse> relations;
+};
+
 struct Advice {
     std::vector<Recommendation> recommendations;
     std::vector<SkippedStatement> skipped;
+    std::vector<ExaminedStatement> examined_statements;
     std::size_t examined = 0;
     double cost_before = 0.0;
     double cost_after = 0.0;

@@ -16,6 +16,7 @@ extern "C" {
 #endif
 #include "executor/instrument.h"
 #include "executor/executor.h"
+#include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
 #include "nodes/pathnodes.h"
 #include "nodes/plannodes.h"
@@ -69,6 +70,15 @@ inline bool owns_object(Oid catalogue, Oid object, Oid role) {
     if (catalogue == DatabaseRelationId)
         return pg_database_ownercheck(object, role);
     return catalogue == ExtensionRelationId && pg_extension_ownercheck(object, role);
+#endif
+}
+
+// Copies an expression, its parts as `change` gives them.
+inline Node* mutate_expression(Node* node, Node* (*change)(Node*, void*), void* context) {
+#if PG_VERSION_NUM >= 160000
+    return expression_tree_mutator_impl(node, change, context);
+#else
+    return expression_tree_mutator(node, reinterpret_cast<Node* (*)()>(reinterpret_cast<void*>(change)), context);
 #endif
 }
 

@@ -44,4 +44,18 @@ std::optional<Error> try_subtransaction(Body&& body) {
     }
 }
 
+// Runs `body` in a subtransaction that is rolled back whatever happens, so that the locks it took are released and
+// nothing it wrote stays; what it leaves in C++ objects and in the caller's memory does. Its server error is returned,
+// nothing when it went well.
+template <class Body>
+std::optional<Error> try_discarded_subtransaction(Body&& body) {
+    try {
+        const SubtransactionScope scope;
+        body();
+        return std::nullopt;
+    } catch (const Error& error) {
+        return error;
+    }
+}
+
 } // namespace citadel::pg
