@@ -7,19 +7,23 @@ namespace citadel::settings {
 // What happens to the literals and bind values of slow statements.
 enum SampleParameters : int { sample_parameters_off, sample_parameters_memory, sample_parameters_store };
 
-extern bool enabled;                // kill switch of everything
-extern bool capture;                // kill switch of capture alone
-extern bool capture_nested;         // statements inside functions too
-extern int slow_query_threshold_ms; // -1: none; 0: all
-extern double sample_rate;          // share of slow statements that are captured
-extern int sample_interval_s;       // scheduler drains that often
-extern int sample_parameters;       // SampleParameters
-extern int capture_buffer_kb;       // shared memory for samples, texts, plans and parameters
-extern char* databases;             // '*' or a comma-separated list of names
-extern int max_job_workers;         // in the whole cluster
-extern int advise_interval_s;       // 0: the advise job is not scheduled
-extern int history_retention_min;   // age at which history is dropped
-extern int audit_retention_min;     // age at which the audit log is sealed; 0: kept for ever
+extern bool enabled;                  // kill switch of everything
+extern bool capture;                  // kill switch of capture alone
+extern bool capture_nested;           // statements inside functions too
+extern int slow_query_threshold_ms;   // -1: none; 0: all
+extern double sample_rate;            // share of slow statements that are captured
+extern int sample_interval_s;         // scheduler drains that often
+extern int sample_parameters;         // SampleParameters
+extern int capture_buffer_kb;         // shared memory for samples, texts, plans and parameters
+extern char* databases;               // '*' or a comma-separated list of names
+extern int max_job_workers;           // in the whole cluster
+extern int advise_interval_s;         // 0: the advise job is not scheduled
+extern int history_retention_min;     // age at which history is dropped
+extern int lifecycle_batch_ms;        // a batch of rows shall take about that long
+extern double lifecycle_load;         // share of the time in which batches run
+extern int lifecycle_max_lag_kb;      // rows are not moved while a standby is further behind
+extern int lifecycle_max_wal_backlog; // or more WAL files wait to be archived
+extern int audit_retention_min;       // age at which the audit log is sealed; 0: kept for ever
 
 // For tests and developers; superuser only.
 extern int debug_clock_offset_ms;

@@ -22,6 +22,10 @@ int max_job_workers = 2;
 int advise_interval_s = 60 * 60;
 int history_retention_min = 30 * 24 * 60;
 int audit_retention_min = 0;
+int lifecycle_batch_ms = 100;
+double lifecycle_load = 0.5;
+int lifecycle_max_lag_kb = 256 * 1024;
+int lifecycle_max_wal_backlog = 64;
 int debug_clock_offset_ms = 0;
 char* debug_fault = nullptr;
 
@@ -96,6 +100,14 @@ const Setting table[] = {
      "The index advisor runs this often in each database.", "0 turns the schedule off; run_job('advise') still works."},
     {"citadel_opt.history_retention", Int{&history_retention_min, day_min, 100 * 366 * day_min}, PGC_SIGHUP,
      GUC_UNIT_MIN, "Age at which history is dropped.", "History is dropped by whole days."},
+    {"citadel_opt.lifecycle_batch_ms", Int{&lifecycle_batch_ms, 1, 60 * 1000}, PGC_SIGHUP, GUC_UNIT_MS,
+     "Rows are moved in batches that take about this long.", "The number of rows in a batch adapts itself."},
+    {"citadel_opt.lifecycle_load", Real{&lifecycle_load, 0.01, 1.0}, PGC_SIGHUP, 0,
+     "Share of the time in which batches of rows are moved.", "The rest of the time is a pause after each batch."},
+    {"citadel_opt.lifecycle_max_lag", Int{&lifecycle_max_lag_kb, 0, INT_MAX}, PGC_SIGHUP, GUC_UNIT_KB,
+     "No rows are moved while a connected standby is further behind than this.", nullptr},
+    {"citadel_opt.lifecycle_max_wal_backlog", Int{&lifecycle_max_wal_backlog, 0, INT_MAX}, PGC_SIGHUP, 0,
+     "No rows are moved while more WAL files than this wait to be archived.", nullptr},
     {"citadel_opt.audit_retention", Int{&audit_retention_min, 0, 100 * 366 * day_min}, PGC_SIGHUP, GUC_UNIT_MIN,
      "Age at which entries of the audit log are removed.",
      "0 keeps them for ever. The hash at which the chain goes on is kept."},

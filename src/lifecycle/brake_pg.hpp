@@ -1,0 +1,15 @@
+// Whether rows may be moved at the moment, as far as the whole server is concerned.
+#pragma once
+
+#include "pg/server.hpp"
+
+#include <string>
+
+namespace citadel::lifecycle {
+
+// Why nothing should be moved now: a standby lags by more than citadel_opt.lifecycle_max_lag, or more WAL files than
+// citadel_opt.lifecycle_max_wal_backlog wait to be archived. Empty: go on. A few hundred microseconds, so not after
+// each batch of a fast series.
+std::string brake();
+
+} // namespace citadel::lifecycle
