@@ -162,77 +162,84 @@ const HypotheticalIndex& PlannerCosts::hypothetical(const Candidate& candidate) 
     return description_of(prepared(candidate));
 }
 
-std::vector<PreparedIndex*> PlannerCosts::resolve(const std::vector<Candidate>& configuration) {
+std::vector<PreparedIndex*> PlannerCosts::resolve(const std::vector<Candidate>& candidates) {
     std::vector<PreparedIndex*> indexes;
-    indexes.reserve(configuration.size());
-    for (const Candidate& candidate : configuration)
+    indexes.reserve(candidates.size());
+    for (const Candidate& candidate : candidates)
         indexes.push_back(&prepared(candidate));
     return indexes;
 }
 
-double PlannerCosts::cost(std::size_t statement, const std::vector<Candidate>& configuration) {
+void PlannerCosts::prepare(const std::vector<Candidate>& candidates) {
+    leave_role();
+    for (const Candidate& candidate : candidates)
+        prepared(candidate);
+}
+
+Priced PlannerCosts::price(std::size_t statement, const Configuration& configuration) {
     pg::guard([] { CHECK_FOR_INTERRUPTS(); });
     Entry& entry = entries_.at(statement);
+    Priced priced;
+    priced.knows_used = true;
+    std::vector<bool> used(configuration.added.size());
+    const std::vector<PreparedIndex*> added = resolve(configuration.added);
     enter_role(entry);
     double sum = 0.0;
     const std::optional<pg::Error> failure = pg::try_subtransaction([&] {
         const pg::MemoryScope scratch("citadel_opt plan");
-        const ArmedIndexes armed(pool_, resolve(configuration));
+        const ArmedIndexes armed(pool_, added, configuration.hidden);
         for (const Variant& variant : entry.variants) {
             ++planner_calls_;
-            sum += total_cost(variant.statement.plan(variant.parameters));
+            const std::vector<PlannedStmt*> plans = variant.statement.plan(variant.parameters);
+            sum += total_cost(plans);
+            const std::vector<bool> these = armed.used_by(plans);
+            for (std::size_t i = 0; i < these.size(); ++i)
+                used[i] = used[i] || these[i];
+            const std::vector<Oid> existing = armed.existing_used_by(plans);
+            priced.existing.insert(priced.existing.end(), existing.begin(), existing.end());
         }
     });
     if (failure) {
         if (ends_the_run(*failure))
             throw *failure;
         // Planned before, and fails with these indexes: they gain nothing here.
-        return entry.last_cost;
+        priced.existing.clear();
+        priced.cost = entry.last_cost;
+        return priced;
     }
-    const double mean = sum / static_cast<double>(entry.variants.size());
-    if (configuration.empty())
-        entry.last_cost = mean;
-    return mean;
-}
-
-std::vector<Candidate> PlannerCosts::used(std::size_t statement, const std::vector<Candidate>& configuration) {
-    Entry& entry = entries_.at(statement);
-    enter_role(entry);
-    std::vector<Candidate> found;
-    const std::optional<pg::Error> failure = pg::try_subtransaction([&] {
-        const pg::MemoryScope scratch("citadel_opt plan");
-        const ArmedIndexes armed(pool_, resolve(configuration));
-        const Variant& variant = entry.variants.back();
-        ++planner_calls_;
-        const std::vector<bool> used = armed.used_by(variant.statement.plan(variant.parameters));
-        for (std::size_t i = 0; i < configuration.size(); ++i)
-            if (used[i])
-                found.push_back(configuration[i]);
-    });
-    if (failure && ends_the_run(*failure))
-        throw *failure;
-    return found;
+    priced.cost = sum / static_cast<double>(entry.variants.size());
+    for (std::size_t i = 0; i < used.size(); ++i)
+        if (used[i])
+            priced.added.push_back(configuration.added[i]);
+    if (configuration.added.empty() && configuration.hidden.empty())
+        entry.last_cost = priced.cost;
+    return priced;
 }
 
 std::uint64_t PlannerCosts::size(const Candidate& candidate) {
     return static_cast<std::uint64_t>(std::max<std::int64_t>(pool_.bytes(prepared(candidate)), 1));
 }
 
-double PlannerCosts::write_cost(const Candidate& candidate) {
-    const auto written = written_rows_.find(candidate.relation);
+double PlannerCosts::write_cost(RelationId relation, const Configuration& configuration) {
+    const auto written = written_rows_.find(relation);
     if (written == written_rows_.end() || written->second <= 0.0)
         return 0.0;
-    // One entry: the descent as btcostestimate() prices it (50 operators a page, a comparison a level of the binary
-    // search), the entry itself, and the leaf page, which has to be read unless the index fits the cache.
-    const double pages = std::max(static_cast<double>(size(candidate)) / BLCKSZ, 1.0);
-    const double levels = std::max(std::ceil(std::log(pages) / std::log(285.0)), 0.0) + 1.0;
-    const double descent = cpu_operator_cost * (50.0 * levels + std::log2(std::max(pages * 300.0, 2.0)));
-    const double uncached = std::clamp(1.0 - effective_cache_size / pages, 0.0, 1.0);
-    return written->second * (descent + cpu_index_tuple_cost + uncached * random_page_cost);
+    double cost = 0.0;
+    for (const Candidate& candidate : configuration.added) {
+        // One entry: the descent as btcostestimate() prices it (50 operators a page, a comparison a level of the binary
+        // search), the entry itself, and the leaf page, which has to be read unless the index fits the cache.
+        const double pages = std::max(static_cast<double>(size(candidate)) / BLCKSZ, 1.0);
+        const double levels = std::max(std::ceil(std::log(pages) / std::log(285.0)), 0.0) + 1.0;
+        const double descent = cpu_operator_cost * (50.0 * levels + std::log2(std::max(pages * 300.0, 2.0)));
+        const double uncached = std::clamp(1.0 - effective_cache_size / pages, 0.0, 1.0);
+        cost += written->second * (descent + cpu_index_tuple_cost + uncached * random_page_cost);
+    }
+    return cost;
 }
 
-PlannerCosts::Explained PlannerCosts::explain(std::size_t statement, const std::vector<Candidate>& configuration) {
+PlannerCosts::Explained PlannerCosts::explain(std::size_t statement, const Configuration& configuration) {
     Entry& entry = entries_.at(statement);
+    const std::vector<PreparedIndex*> added = resolve(configuration.added);
     enter_role(entry);
     // Known values give the plan that somebody really got.
     const Variant& variant = entry.variants.back();
@@ -240,7 +247,7 @@ PlannerCosts::Explained PlannerCosts::explain(std::size_t statement, const std::
     explained.known_values = variant.known_values;
     const std::optional<pg::Error> failure = pg::try_subtransaction([&] {
         const pg::MemoryScope scratch("citadel_opt plan");
-        const ArmedIndexes armed(pool_, resolve(configuration));
+        const ArmedIndexes armed(pool_, added, configuration.hidden);
         ++planner_calls_;
         explained.plan =
             explain_json(variant.statement.plan(variant.parameters), variant.statement.text(), variant.parameters);

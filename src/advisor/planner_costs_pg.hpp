@@ -52,17 +52,20 @@ class PlannerCosts : public CostSource {
     std::vector<StatementUse>& uses() { return uses_; }
     std::uint64_t planner_calls() const { return planner_calls_; }
 
-    // Mean over the parameter regimes of the statement.
-    double cost(std::size_t statement, const std::vector<Candidate>& configuration) override;
-    std::vector<Candidate> used(std::size_t statement, const std::vector<Candidate>& configuration) override;
+    // Mean over the parameter regimes of the statement; what any of their plans uses.
+    Priced price(std::size_t statement, const Configuration& configuration) override;
+    double cost(std::size_t statement, const Configuration& configuration) {
+        return price(statement, configuration).cost;
+    }
+    void prepare(const std::vector<Candidate>& candidates) override;
     std::uint64_t size(const Candidate& candidate) override;
-    double write_cost(const Candidate& candidate) override;
+    double write_cost(RelationId relation, const Configuration& configuration) override;
 
     struct Explained {
         std::string plan; // EXPLAIN (FORMAT JSON), with constants as they are
         bool known_values = false;
     };
-    Explained explain(std::size_t statement, const std::vector<Candidate>& configuration);
+    Explained explain(std::size_t statement, const Configuration& configuration);
 
     const HypotheticalIndex& hypothetical(const Candidate& candidate);
 
@@ -92,7 +95,7 @@ class PlannerCosts : public CostSource {
 
     void enter_role(const Entry& entry);
     PreparedIndex& prepared(const Candidate& candidate);
-    std::vector<PreparedIndex*> resolve(const std::vector<Candidate>& configuration);
+    std::vector<PreparedIndex*> resolve(const std::vector<Candidate>& candidates);
     void analyse(const WorkloadStatement& statement, Entry& entry, StatementUse& use, std::vector<PlannedStmt*>& plans,
                  std::string& reason);
 

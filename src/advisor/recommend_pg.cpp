@@ -186,8 +186,8 @@ Advice recommend(const std::vector<WorkloadStatement>& workload, const AdviceRul
             Beneficiary beneficiary{
                 positions[helped[i].statement], helped[i].cost_before, helped[i].cost_after, {}, {}, false};
             if (i < rules.evidence_statements) {
-                const PlannerCosts::Explained plan = costs.explain(helped[i].statement, after);
-                beneficiary.plan_before = costs.explain(helped[i].statement, before).plan;
+                const PlannerCosts::Explained plan = costs.explain(helped[i].statement, {after, {}});
+                beneficiary.plan_before = costs.explain(helped[i].statement, {before, {}}).plan;
                 beneficiary.plan_after = plan.plan;
                 beneficiary.known_values = plan.known_values;
             }

@@ -5,6 +5,7 @@
 #include "advisor/selection.hpp"
 
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <optional>
 #include <string>
@@ -16,7 +17,7 @@ struct AdviceRules {
     int max_key_columns = 3;
     std::optional<std::int64_t> budget_bytes;
     IndexKinds kinds;
-    std::size_t max_indexes = 64;
+    std::size_t max_indexes = std::numeric_limits<std::size_t>::max();
     std::optional<int> time_limit_ms;          // then the best so far
     bool consider_drops = false;               // existing indexes too
     std::size_t evidence_statements = 0;       // plans before and after are taken of that many statements an index

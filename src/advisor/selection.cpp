@@ -1,414 +1,519 @@
 #include "advisor/selection.hpp"
 
+#include "advisor/selection_report.hpp"
+
 #include <algorithm>
 #include <limits>
-#include <queue>
+#include <map>
 #include <set>
 
 namespace citadel::advisor {
 
-double CostCache::cost(std::size_t statement, const std::vector<Candidate>& configuration) {
-    ++asked_;
-    std::vector<Candidate> relevant;
-    for (const Candidate& candidate : configuration)
-        if (is_relevant(candidate, statements_[statement]))
-            relevant.push_back(candidate);
-    std::sort(relevant.begin(), relevant.end());
-    auto key = std::make_pair(statement, std::move(relevant));
-    if (const auto found = known_.find(key); found != known_.end())
-        return found->second;
-    ++computed_;
-    const double cost = source_.cost(statement, key.second);
-    known_.emplace(std::move(key), cost);
-    return cost;
-}
-
 namespace {
 
-// One greedy run. Costs and bounds are kept a statement; the gain of a candidate is a sum over the statements it
-// touches, each term either exact for the present configuration or bounded by what is left to gain there.
-class Greedy {
+constexpr std::size_t max_rounds = 6;
+constexpr int levels_down = 3;         // plans made by taking away what the one before used
+constexpr int levels_smaller = 10;     // plans made by offering only smaller indexes
+constexpr std::size_t max_singles = 3; // of a plan that uses several indexes, each is tried alone when they are no more
+
+class Advisor {
   public:
-    Greedy(const std::vector<StatementUse>& statements, const ExistingIndexes& existing, CostSource& source,
-           const SelectionRules& rules, CostCache& cache, bool per_byte)
-        : statements_(statements), existing_(existing), source_(source), rules_(rules), cache_(cache),
-          per_byte_(per_byte) {}
+    Advisor(const std::vector<StatementUse>& statements, const ExistingIndexes& existing, CostSource& source,
+            const SelectionRules& rules)
+        : statements_(statements), existing_(existing), source_(source), rules_(rules), cache_(statements, source),
+          base_(statements.size()) {}
 
-    std::vector<Candidate> run() {
-        start();
-        const double enough = rules_.min_gain * initial_cost_;
-        while (chosen_.size() < rules_.max_indexes) {
-            const std::optional<std::size_t> best = next(enough);
-            if (best)
-                choose(*best);
-            else if (!choose_together(enough))
-                break;
-        }
-        return chosen_;
+    Selection run() {
+        offer_existing();
+        offer(candidates_for(statements_, rules_.candidates, existing_));
+        price_base();
+        if (rules_.budget_bytes != std::uint64_t{0} && rules_.max_indexes != 0)
+            sample();
+        refine();
+        return report();
     }
-
-    bool budget_was_binding() const { return budget_was_binding_; }
-    const std::vector<std::vector<Candidate>>& bundles() const { return bundles_; }
-    std::size_t candidate_count() const { return entries_.size(); }
 
   private:
-    struct Term {
-        std::size_t statement;
-        double gain = 0.0;  // weighted
-        bool exact = false; // for the present configuration
-    };
-    struct Entry {
-        Candidate candidate;
-        std::uint64_t bytes = 0;
-        double write_cost = 0.0;
-        std::vector<Term> terms;
-        bool out = false; // chosen, or subsumed, or never worth it
-    };
+    using Set = CostCache::Set;
 
-    void start() {
-        current_.resize(statements_.size());
-        floor_.resize(statements_.size());
-        for (std::size_t s = 0; s < statements_.size(); ++s) {
-            current_[s] = cache_.cost(s, {});
-            floor_[s] = current_[s];
-            initial_cost_ += statements_[s].weight * current_[s];
+    // ---- the universe
+
+    void offer_existing() {
+        std::set<RelationId> relations;
+        for (const StatementUse& statement : statements_)
+            for (const RelationUse& use : statement.relations)
+                relations.insert(use.relation);
+        for (const RelationId relation : relations) {
+            groups_.emplace(relation, static_cast<std::uint32_t>(groups_.size()));
+            if (rules_.consider_drops)
+                for (DroppableIndex& droppable : droppable_indexes(relation, existing_(relation))) {
+                    const Item item = cache_.add_existing(relation, droppable.index.id);
+                    droppable_.emplace(item, std::move(droppable));
+                }
         }
-        add(candidates_for(statements_, rules_.candidates, existing_));
     }
 
-    // Takes in new candidates and lowers the floor (the cost with everything) of the statements they touch.
-    void add(std::vector<Candidate> candidates) {
-        std::set<std::size_t> touched;
+    // Takes in candidates; returns the new ones.
+    std::vector<Item> offer(std::vector<Candidate> candidates) {
+        source_.prepare(candidates);
+        std::vector<Item> fresh;
         for (Candidate& candidate : candidates) {
-            if (!known_.insert(candidate).second)
+            if (cache_.find(candidate))
                 continue;
-            Entry entry;
-            for (std::size_t s = 0; s < statements_.size(); ++s)
-                if (is_relevant(candidate, statements_[s]))
-                    entry.terms.push_back(Term{s});
-            for (const Term& term : entry.terms) {
-                offered_.resize(statements_.size());
-                offered_[term.statement].push_back(candidate);
-                touched.insert(term.statement);
+            if (rules_.budget_bytes && source_.size(candidate) > *rules_.budget_bytes)
+                continue;
+            fresh.push_back(cache_.add(candidate));
+        }
+        return fresh;
+    }
+
+    double bytes(Item item) {
+        return cache_.is_existing(item)
+                   ? 0.0
+                   : static_cast<double>(std::max<std::uint64_t>(source_.size(cache_.candidate(item)), 1));
+    }
+
+    // ---- sampling of plans
+
+    void price_base() {
+        const Set today = cache_.today();
+        for (std::size_t s = 0; s < statements_.size(); ++s) {
+            base_[s] = cache_.cost(s, today);
+            initial_ += weight(s) * base_[s];
+            if (!droppable_.empty())
+                without_existing(s);
+            notify(SelectionProgress::Phase::pricing, s);
+        }
+        enough_ = share_enough() * initial_;
+    }
+
+    double share_enough() const {
+        if (rules_.min_gain)
+            return *rules_.min_gain;
+        return std::min(0.01, 0.1 / static_cast<double>(std::max<std::size_t>(statements_.size(), 1)));
+    }
+
+    double weight(std::size_t s) const { return statements_[s].weight; }
+    double room(std::size_t s, double present) const { return weight(s) * (present - cache_.floor(s)); }
+    // Less than that in one statement is not worth a planner call.
+    double trifle() const { return 0.02 * enough_; }
+
+    void sample() {
+        std::vector<std::pair<double, std::size_t>> order;
+        for (std::size_t s = 0; s < statements_.size() && !stopped(); ++s) {
+            order.emplace_back(room(s, cache_.cost(s, with_all(s))), s);
+            order.back().first = room(s, base_[s]);
+            notify(SelectionProgress::Phase::pricing, s);
+        }
+        std::stable_sort(order.begin(), order.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+        with_substitutes();
+        std::size_t done = 0;
+        for (const auto& [gain, s] : order) {
+            if (stopped() || gain <= trifle())
+                break;
+            sample(s);
+            notify(SelectionProgress::Phase::searching, ++done);
+        }
+    }
+
+    Set with_all(std::size_t s) const {
+        Set set = cache_.today();
+        for (const Item item : cache_.items_of(s))
+            set[item] = 1;
+        return set;
+    }
+
+    void sample(std::size_t s) {
+        std::map<RelationId, std::vector<Item>> by_relation;
+        std::vector<Item> all;
+        for (const Item item : cache_.items_of(s))
+            if (!cache_.is_existing(item)) {
+                by_relation[cache_.relation(item)].push_back(item);
+                all.push_back(item);
             }
-            entry.bytes = std::max<std::uint64_t>(source_.size(candidate), 1);
-            entry.write_cost = source_.write_cost(candidate);
-            entry.candidate = std::move(candidate);
-            entries_.push_back(std::move(entry));
+        const Set today = cache_.today();
+        peel(s, today, all, levels_down);
+        if (by_relation.size() > 1) {
+            shrink(s, today, all);
+            for (const auto& [relation, items] : by_relation) {
+                peel(s, today, items, levels_down);
+                shrink(s, today, items);
+            }
+        } else {
+            shrink(s, today, all);
         }
-        for (const std::size_t s : touched) {
-            floor_[s] = std::min(floor_[s], cache_.cost(s, offered_[s]));
-            invalidate(s);
+        without_each(s, with_all(s));
+    }
+
+    // Plans for when existing indexes have gone: those in use one by one, then all of them, until none is in use.
+    void without_existing(std::size_t s) {
+        Set set = cache_.today();
+        while (!stopped()) {
+            std::vector<Item> used = cache_.price(s, set).used;
+            std::erase_if(used, [&](Item i) { return !cache_.is_existing(i); });
+            if (used.empty())
+                return;
+            if (used.size() > 1)
+                for (const Item item : used) {
+                    Set less = set;
+                    less[item] = 0;
+                    cache_.price(s, less);
+                }
+            for (const Item item : used)
+                set[item] = 0;
         }
     }
 
-    // After a change that concerns statement s no exact gain there holds any longer.
-    void invalidate(std::size_t s) {
-        for (Entry& entry : entries_)
-            for (Term& term : entry.terms)
-                if (term.statement == s)
-                    term.exact = false;
+    // Plans for when a longer index has taken the place of an existing one that the statement uses.
+    void with_substitutes() {
+        for (const auto& [item, droppable] : droppable_) {
+            std::vector<Item> longer;
+            for (Item other = 0; other < cache_.items(); ++other)
+                if (!cache_.is_existing(other) && stands_in(other, item))
+                    longer.push_back(other);
+            if (longer.empty())
+                continue;
+            Set set = cache_.today();
+            for (const std::size_t s : cache_.statements_of(item)) {
+                if (stopped())
+                    return;
+                const std::vector<Item>& used = cache_.price(s, cache_.today()).used;
+                if (!std::binary_search(used.begin(), used.end(), item))
+                    continue;
+                set[item] = 0;
+                peel(s, set, longer, levels_down);
+                shrink(s, set, longer);
+            }
+        }
     }
 
-    double bound(const Entry& entry) const {
-        double sum = -entry.write_cost;
-        for (const Term& term : entry.terms)
-            sum += term.exact ? term.gain : statements_[term.statement].weight * room(term.statement);
-        return sum;
+    static Set joined(Set set, const std::vector<Item>& more) {
+        for (const Item item : more)
+            set[item] = 1;
+        return set;
     }
 
-    double room(std::size_t s) const { return std::max(current_[s] - floor_[s], 0.0); }
-
-    // Bytes that the step adds: those of the index less those of the chosen ones that it makes superfluous.
-    double added_bytes(const Entry& entry) const {
-        double bytes = static_cast<double>(entry.bytes);
-        for (const Candidate& chosen : chosen_)
-            if (subsumes(entry.candidate, chosen))
-                bytes -= static_cast<double>(bytes_of(chosen));
-        return bytes;
+    // The candidates among what a plan uses, beyond those of a set.
+    std::vector<Item> used_beyond(const CostCache::Plan& plan, const Set& set) const {
+        std::vector<Item> found;
+        for (const Item item : plan.used)
+            if (item >= set.size() || set[item] == 0)
+                found.push_back(item);
+        return found;
     }
 
-    std::uint64_t bytes_of(const Candidate& candidate) const {
-        for (const Entry& entry : entries_)
-            if (entry.candidate == candidate)
-                return entry.bytes;
-        return 0;
+    // Plans with `offered` on top of `set`, then without what that used, and so on.
+    void peel(std::size_t s, const Set& set, std::vector<Item> offered, int levels) {
+        const double without = cache_.cost(s, set);
+        for (int level = 0; level < levels && !offered.empty() && !stopped(); ++level) {
+            const CostCache::Plan plan = cache_.price(s, joined(set, offered));
+            const std::vector<Item> used = used_beyond(plan, set);
+            if (used.empty() || weight(s) * (without - plan.cost) <= trifle())
+                return;
+            if (used.size() > 1 && used.size() <= max_singles)
+                for (const Item item : used)
+                    cache_.price(s, joined(set, {item}));
+            std::erase_if(offered, [&](Item i) { return std::binary_search(used.begin(), used.end(), i); });
+        }
     }
 
-    std::vector<Candidate> with(const Candidate& added) const {
-        std::vector<Candidate> configuration;
-        for (const Candidate& chosen : chosen_)
-            if (!subsumes(added, chosen))
-                configuration.push_back(chosen);
-        configuration.push_back(added);
+    // Plans with ever smaller indexes: what a tight budget can have.
+    void shrink(std::size_t s, const Set& set, std::vector<Item> offered) {
+        const double without = cache_.cost(s, set);
+        for (int level = 0; level < levels_smaller && !offered.empty() && !stopped(); ++level) {
+            const CostCache::Plan plan = cache_.price(s, joined(set, offered));
+            const std::vector<Item> used = used_beyond(plan, set);
+            if (used.empty() || weight(s) * (without - plan.cost) <= trifle())
+                return;
+            double largest = 0.0;
+            for (const Item item : used)
+                largest = std::max(largest, bytes(item));
+            std::erase_if(offered, [&](Item i) { return bytes(i) >= largest; });
+        }
+    }
+
+    // The best plan, and those without each of its indexes.
+    void without_each(std::size_t s, const Set& set) {
+        const std::vector<Item> used = cache_.price(s, set).used;
+        if (used.size() < 2)
+            return;
+        for (const Item item : used) {
+            if (stopped())
+                return;
+            Set less = set;
+            less[item] = 0;
+            cache_.price(s, less);
+        }
+    }
+
+    // ---- the search, and what is asked around its answer
+
+    SearchProblem problem(double charge) {
+        SearchProblem problem;
+        problem.charge = charge;
+        if (rules_.budget_bytes)
+            problem.budget_bytes = static_cast<double>(*rules_.budget_bytes);
+        problem.max_created = rules_.max_indexes;
+        problem.stop = rules_.stop;
+        problem.statements.resize(statements_.size());
+        std::vector<char> wanted(cache_.items());
+        for (std::size_t s = 0; s < statements_.size(); ++s) {
+            SearchStatement& statement = problem.statements[s];
+            statement.weight = weight(s);
+            statement.limit = base_[s] * (1.0 + rules_.max_regression);
+            for (const CostCache::Plan& plan : cache_.plans(s)) {
+                statement.plans.push_back({plan.cost, plan.used});
+                for (const Item item : plan.used)
+                    wanted[item] = 1;
+            }
+        }
+        problem.items.resize(cache_.items());
+        std::map<RelationId, std::vector<Item>> by_relation;
+        for (Item item = 0; item < cache_.items(); ++item) {
+            SearchItem& entry = problem.items[item];
+            entry.group = groups_.at(cache_.relation(item));
+            entry.existing = cache_.is_existing(item);
+            if (entry.existing)
+                entry.unused = droppable_.at(item).freely;
+            if (!entry.existing && wanted[item] == 0)
+                continue; // no plan wants it: its size is nobody's business
+            entry.bytes = bytes(item);
+            by_relation[cache_.relation(item)].push_back(item);
+        }
+        for (const auto& [relation, items] : by_relation)
+            for (const Item a : items)
+                for (const Item b : items)
+                    if (a != b && stands_in(a, b))
+                        problem.items[a].covered.push_back(b);
+        relations_.resize(groups_.size());
+        for (const auto& [relation, group] : groups_)
+            relations_[group] = relation;
+        problem.write_cost = [this](std::uint32_t group, const std::vector<Item>& present) {
+            return source_.write_cost(relations_[group], changes(relations_[group], present));
+        };
+        return problem;
+    }
+
+    const Candidate& as_candidate(Item item) const {
+        return cache_.is_existing(item) ? droppable_.at(item).as_candidate : cache_.candidate(item);
+    }
+
+    bool stands_in(Item longer, Item shorter) const { return subsumes(as_candidate(longer), as_candidate(shorter)); }
+
+    // What `present` (of one relation) means to that relation's indexes.
+    Configuration changes(RelationId relation, const std::vector<Item>& present) const {
+        Configuration configuration;
+        for (const Item item : present)
+            if (!cache_.is_existing(item))
+                configuration.added.push_back(cache_.candidate(item));
+        for (const auto& [item, droppable] : droppable_)
+            if (cache_.relation(item) == relation && !std::binary_search(present.begin(), present.end(), item))
+                configuration.hidden.push_back(droppable.index.id);
+        std::sort(configuration.added.begin(), configuration.added.end());
+        std::sort(configuration.hidden.begin(), configuration.hidden.end());
         return configuration;
     }
 
-    double rank(const Entry& entry) const {
-        const double gain = bound(entry);
-        // A step that frees space and gains is beyond comparison.
-        return per_byte_ ? gain / std::max(added_bytes(entry), 8192.0) : gain;
+    void refine() {
+        double charge = enough_;
+        answer_ = search_indexes(problem(charge));
+        for (std::size_t round = 0; round < max_rounds && !stopped(); ++round) {
+            answer_.present.resize(cache_.items());
+            charge = share_enough() * answer_.read_cost;
+            enough_ = charge;
+            const std::uint64_t computed = cache_.computed();
+            extend();
+            explore();
+            if (cache_.computed() == computed && round > 0)
+                break;
+            answer_.present.resize(cache_.items());
+            const double before = answer_.objective;
+            SearchAnswer next = search_indexes(problem(charge), &answer_.present);
+            next.budget_binding = next.budget_binding || answer_.budget_binding;
+            const bool settled = next.present == answer_.present ||
+                                 (round > 1 && next.objective > before - 0.0005 * std::max(before, 0.0));
+            answer_ = std::move(next);
+            notify(SelectionProgress::Phase::refining, 0);
+            if (settled)
+                break;
+        }
+        answer_.present.resize(cache_.items());
     }
 
-    // The best step, or none that is worth it. Lazy: the leader by upper bound has its largest inexact term computed
-    // until a leader is exact.
-    std::optional<std::size_t> next(double enough) {
-        struct Rated {
+    // Longer versions of what was chosen, and one in the place of two: all on offer at once.
+    void extend() {
+        std::vector<Candidate> more;
+        for (const Item item : answer_.created) {
+            if (!extended_.insert({item, item}).second)
+                continue;
+            const std::vector<Candidate> longer =
+                extensions_of(cache_.candidate(item), statements_, rules_.candidates, existing_);
+            more.insert(more.end(), longer.begin(), longer.end());
+        }
+        for (const Item a : answer_.created)
+            for (const Item b : answer_.created) {
+                if (a >= b || cache_.relation(a) != cache_.relation(b) || !extended_.insert({a, b}).second)
+                    continue;
+                const std::vector<Candidate> merged =
+                    merges_of(cache_.candidate(a), cache_.candidate(b), rules_.candidates);
+                more.insert(more.end(), merged.begin(), merged.end());
+            }
+        const std::vector<Item> fresh = offer(std::move(more));
+        std::set<std::size_t> touched;
+        for (const Item item : fresh)
+            touched.insert(cache_.statements_of(item).begin(), cache_.statements_of(item).end());
+        answer_.present.resize(cache_.items());
+        for (const std::size_t s : touched) {
+            if (stopped())
+                return;
+            std::vector<Item> offered;
+            for (const Item item : fresh)
+                if (std::binary_search(cache_.statements_of(item).begin(), cache_.statements_of(item).end(), s))
+                    offered.push_back(item);
+            peel(s, answer_.present, offered, 2);
+            peel(s, cache_.today(), offered, 2);
+        }
+    }
+
+    // The plans with the answer, with one index less, with one more.
+    void explore() {
+        const Set& chosen = answer_.present;
+        std::vector<double> now(statements_.size());
+        for (std::size_t s = 0; s < statements_.size() && !stopped(); ++s) {
+            const CostCache::Plan plan = cache_.price(s, chosen);
+            now[s] = plan.cost;
+            if (weight(s) * (base_[s] - plan.cost) > trifle())
+                without_each(s, chosen);
+            if (room(s, plan.cost) > trifle()) {
+                std::vector<Item> others;
+                for (const Item item : cache_.items_of(s))
+                    if (chosen[item] == 0 && fits_alone(item))
+                        others.push_back(item);
+                peel(s, chosen, others, levels_down);
+            }
+        }
+        one_more(now);
+    }
+
+    bool fits_alone(Item item) {
+        return !cache_.is_existing(item) &&
+               (!rules_.budget_bytes || bytes(item) <= static_cast<double>(*rules_.budget_bytes));
+    }
+
+    // Candidates that some plan uses, on top of the answer and in place of what they stand in for: the most promising
+    // of those whose gain is not known yet.
+    void one_more(const std::vector<double>& now) {
+        struct Promise {
             double rank;
-            std::size_t entry;
-            bool operator<(const Rated& other) const {
-                return rank != other.rank ? rank < other.rank : entry > other.entry;
-            }
+            Item item;
+            std::vector<std::size_t> unknown;
         };
-        std::priority_queue<Rated> queue;
-        for (std::size_t e = 0; e < entries_.size(); ++e) {
-            Entry& entry = entries_[e];
-            if (entry.out || bound(entry) <= enough)
+        std::set<Item> useful;
+        for (std::size_t s = 0; s < statements_.size(); ++s)
+            if (room(s, now[s]) > trifle())
+                for (const CostCache::Plan& plan : cache_.plans(s))
+                    useful.insert(plan.used.begin(), plan.used.end());
+        std::vector<Promise> promises;
+        for (const Item item : useful) {
+            if (stopped())
+                return;
+            if (answer_.present[item] != 0 || !fits_alone(item))
                 continue;
-            if (!affordable(entry)) {
-                budget_was_binding_ = true;
+            const Set set = instead(item);
+            Promise promise{0.0, item, {}};
+            const bool replaces = std::any_of(droppable_.begin(), droppable_.end(), [&](const auto& entry) {
+                return set[entry.first] != answer_.present[entry.first];
+            });
+            for (const std::size_t s : cache_.statements_of(item)) {
+                if (room(s, now[s]) <= trifle() && !replaces)
+                    continue;
+                if (!cache_.is_known(s, set)) {
+                    promise.unknown.push_back(s);
+                    promise.rank += room(s, now[s]);
+                } else {
+                    promise.rank += weight(s) * (now[s] - cache_.cost(s, set));
+                }
+            }
+            if (promise.unknown.empty() || promise.rank <= enough_)
                 continue;
-            }
-            queue.push({rank(entry), e});
+            promise.rank /= std::max(bytes(item), 8192.0);
+            promises.push_back(std::move(promise));
         }
-        while (!queue.empty()) {
-            const std::size_t e = queue.top().entry;
-            queue.pop();
-            Entry& entry = entries_[e];
-            Term* widest = nullptr;
-            for (Term& term : entry.terms)
-                if (!term.exact && (widest == nullptr || open_gain(term) > open_gain(*widest)))
-                    widest = &term;
-            if (widest == nullptr)
-                return e;
-            compute(entry, *widest);
-            if (bound(entry) > enough)
-                queue.push({rank(entry), e});
-        }
-        return std::nullopt;
-    }
-
-    double open_gain(const Term& term) const { return statements_[term.statement].weight * room(term.statement); }
-
-    void compute(const Entry& entry, Term& term) {
-        const std::size_t s = term.statement;
-        // Nothing to gain, unless the step takes a shorter index away from the statement.
-        if (room(s) <= 0.0 && !replaces(entry)) {
-            term.gain = 0.0;
-        } else {
-            const double cost = cache_.cost(s, with(entry.candidate));
-            floor_[s] = std::min(floor_[s], cost);
-            term.gain = statements_[s].weight * (current_[s] - cost);
-        }
-        term.exact = true;
-    }
-
-    bool replaces(const Entry& entry) const {
-        return std::any_of(chosen_.begin(), chosen_.end(),
-                           [&](const Candidate& chosen) { return subsumes(entry.candidate, chosen); });
-    }
-
-    bool affordable(const Entry& entry) const {
-        if (!rules_.budget_bytes)
-            return true;
-        return used_bytes_ + added_bytes(entry) <= static_cast<double>(*rules_.budget_bytes);
-    }
-
-    void choose(std::size_t e) {
-        const Candidate candidate = entries_[e].candidate;
-        used_bytes_ += added_bytes(entries_[e]);
-        std::set<std::size_t> changed;
-        for (const Term& term : entries_[e].terms)
-            changed.insert(term.statement);
-        chosen_ = with(candidate);
-        for (Entry& entry : entries_)
-            if (subsumes(candidate, entry.candidate))
-                entry.out = true;
-        for (std::size_t s = 0; s < statements_.size(); ++s)
-            if (changed.count(s) != 0) {
-                current_[s] = cache_.cost(s, chosen_);
-                floor_[s] = std::min(floor_[s], current_[s]);
-                invalidate(s);
-            }
-        add(extensions_of(candidate, statements_, rules_.candidates, existing_));
-    }
-
-    // No single index is worth it any more. What would the statements with most left to gain use if they had
-    // everything?
-    bool choose_together(double enough) {
-        std::vector<std::size_t> order;
-        for (std::size_t s = 0; s < statements_.size(); ++s)
-            if (statements_[s].weight * room(s) > enough && tried_together_.count(s) == 0)
-                order.push_back(s);
-        std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-            return statements_[a].weight * room(a) > statements_[b].weight * room(b);
-        });
-        for (const std::size_t s : order) {
-            tried_together_.insert(s);
-            std::vector<Candidate> everything = offered_[s];
-            std::sort(everything.begin(), everything.end());
-            std::vector<Candidate> bundle;
-            for (Candidate& candidate : source_.used(s, everything))
-                if (std::none_of(chosen_.begin(), chosen_.end(),
-                                 [&](const Candidate& chosen) { return subsumes(chosen, candidate); }))
-                    bundle.push_back(std::move(candidate));
-            if (bundle.size() >= 2 && worth_together(bundle, enough)) {
-                for (const Candidate& candidate : bundle)
-                    for (std::size_t e = 0; e < entries_.size(); ++e)
-                        if (entries_[e].candidate == candidate) {
-                            choose(e);
-                            break; // choose() may have added entries
-                        }
-                bundles_.push_back(std::move(bundle));
-                return true;
+        std::stable_sort(promises.begin(), promises.end(),
+                         [](const Promise& a, const Promise& b) { return a.rank > b.rank; });
+        const std::uint64_t limit = cache_.computed() + 2 * statements_.size() + 100;
+        for (const Promise& promise : promises) {
+            const Set set = instead(promise.item);
+            for (const std::size_t s : promise.unknown) {
+                if (cache_.computed() >= limit || stopped())
+                    return;
+                cache_.price(s, set);
             }
         }
-        return false;
     }
 
-    bool worth_together(const std::vector<Candidate>& bundle, double enough) {
-        double bytes = used_bytes_;
-        double gain = 0.0;
-        for (const Candidate& candidate : bundle) {
-            bytes += static_cast<double>(bytes_of(candidate));
-            gain -= source_.write_cost(candidate);
-        }
-        if (rules_.budget_bytes && bytes > static_cast<double>(*rules_.budget_bytes)) {
-            budget_was_binding_ = true;
-            return false;
-        }
-        std::vector<Candidate> then = chosen_;
-        then.insert(then.end(), bundle.begin(), bundle.end());
-        for (std::size_t s = 0; s < statements_.size(); ++s)
-            gain += statements_[s].weight * (current_[s] - cache_.cost(s, then));
-        return gain > enough;
+    Set instead(Item item) const {
+        Set set = answer_.present;
+        set[item] = 1;
+        for (const Item other : answer_.created)
+            if (stands_in(item, other))
+                set[other] = 0;
+        for (const auto& [existing, droppable] : droppable_)
+            if (stands_in(item, existing))
+                set[existing] = 0;
+        return set;
+    }
+
+    // ---- the end
+
+    Selection report() {
+        SelectionReport report(statements_, cache_, source_, base_, droppable_, !halted_);
+        Selection selection = report.make(answer_);
+        selection.stopped = halted_;
+        notify(SelectionProgress::Phase::reporting, statements_.size());
+        return selection;
+    }
+
+    bool stopped() {
+        if (!halted_ && rules_.stop && rules_.stop())
+            halted_ = true;
+        return halted_;
+    }
+
+    void notify(SelectionProgress::Phase phase, std::size_t done) {
+        if (!rules_.progress)
+            return;
+        SelectionProgress progress;
+        progress.phase = phase;
+        progress.done = done;
+        progress.candidates = cache_.items();
+        progress.chosen = answer_.created.size();
+        progress.cost_before = initial_;
+        progress.cost_so_far = answer_.created.empty() ? initial_ : answer_.read_cost;
+        rules_.progress(progress);
     }
 
     const std::vector<StatementUse>& statements_;
     const ExistingIndexes& existing_;
     CostSource& source_;
     const SelectionRules& rules_;
-    CostCache& cache_;
-    const bool per_byte_;
-
-    std::vector<Entry> entries_;
-    std::set<Candidate> known_;
-    std::vector<std::vector<Candidate>> offered_; // a statement: every candidate that concerns it
-    std::vector<double> current_;                 // a statement: cost with what is chosen
-    std::vector<double> floor_;     // a statement: lowest cost seen, that of all candidates at once included
-    std::vector<Candidate> chosen_; // in order of choice
-    std::vector<std::vector<Candidate>> bundles_; // chosen as one step
-    std::set<std::size_t> tried_together_;
-    double initial_cost_ = 0.0;
-    double used_bytes_ = 0.0;
-    bool budget_was_binding_ = false;
+    CostCache cache_;
+    std::vector<double> base_; // a statement: its cost today
+    std::map<RelationId, std::uint32_t> groups_;
+    std::vector<RelationId> relations_; // by group
+    std::map<Item, DroppableIndex> droppable_;
+    std::set<std::pair<Item, Item>> extended_; // and merged
+    SearchAnswer answer_;
+    double initial_ = 0.0;
+    double enough_ = 0.0;
+    bool halted_ = false;
 };
-
-double workload_cost(const std::vector<StatementUse>& statements, CostCache& cache, const std::vector<Candidate>& set) {
-    double sum = 0.0;
-    for (std::size_t s = 0; s < statements.size(); ++s)
-        sum += statements[s].weight * cache.cost(s, set);
-    return sum;
-}
-
-double set_cost(const std::vector<StatementUse>& statements, CostCache& cache, CostSource& source,
-                const std::vector<Candidate>& set) {
-    double sum = workload_cost(statements, cache, set);
-    for (const Candidate& candidate : set)
-        sum += source.write_cost(candidate);
-    return sum;
-}
-
-// Drops what the rest of the set can do without.
-void prune(const std::vector<StatementUse>& statements, CostCache& cache, CostSource& source, double enough,
-           std::vector<Candidate>& set) {
-    double present = set_cost(statements, cache, source, set);
-    for (std::size_t i = 0; i < set.size();) {
-        std::vector<Candidate> without = set;
-        without.erase(without.begin() + static_cast<std::ptrdiff_t>(i));
-        const double cost = set_cost(statements, cache, source, without);
-        if (cost - present < enough) {
-            set = std::move(without);
-            present = cost;
-        } else {
-            ++i;
-        }
-    }
-}
-
-// What each index of the answer brings at its place in the order; those of a bundle count as one.
-void replay(const std::vector<StatementUse>& statements, CostCache& cache, CostSource& source,
-            const std::vector<Candidate>& set, const std::vector<std::vector<Candidate>>& bundles,
-            Selection& selection) {
-    std::vector<Candidate> so_far;
-    std::set<Candidate> done;
-    double before = selection.cost_before;
-    for (const Candidate& candidate : set) {
-        if (done.count(candidate) != 0)
-            continue;
-        std::vector<Candidate> group = {candidate};
-        for (const std::vector<Candidate>& bundle : bundles)
-            if (std::find(bundle.begin(), bundle.end(), candidate) != bundle.end())
-                for (const Candidate& other : bundle)
-                    if (other != candidate && done.count(other) == 0 &&
-                        std::find(set.begin(), set.end(), other) != set.end())
-                        group.push_back(other);
-        std::vector<Candidate> then = so_far;
-        then.insert(then.end(), group.begin(), group.end());
-        const double after = workload_cost(statements, cache, then);
-        std::vector<Helped> helped;
-        for (std::size_t s = 0; s < statements.size(); ++s) {
-            const double old_cost = cache.cost(s, so_far);
-            const double new_cost = cache.cost(s, then);
-            if (new_cost < old_cost * 0.999)
-                helped.push_back({s, old_cost, new_cost});
-        }
-        for (const Candidate& member : group) {
-            Step step{member, source.size(member), before, after, source.write_cost(member), helped, {}};
-            for (const Candidate& other : group)
-                if (other != member)
-                    step.together.push_back(other);
-            selection.steps.push_back(std::move(step));
-            done.insert(member);
-        }
-        before = after;
-        so_far = std::move(then);
-    }
-    selection.cost_after = before;
-}
 
 } // namespace
 
 Selection select_indexes(const std::vector<StatementUse>& statements, const ExistingIndexes& existing,
                          CostSource& source, const SelectionRules& rules) {
-    Selection selection;
-    CostCache cache(statements, source);
-    selection.cost_before = workload_cost(statements, cache, {});
-    selection.cost_after = selection.cost_before;
-    if (!rules.budget_bytes || *rules.budget_bytes > 0) {
-        const double enough = rules.min_gain * selection.cost_before;
-        Greedy by_ratio(statements, existing, source, rules, cache, true);
-        std::vector<Candidate> set = by_ratio.run();
-        std::vector<std::vector<Candidate>> bundles = by_ratio.bundles();
-        selection.candidates = by_ratio.candidate_count();
-        selection.budget_was_binding = by_ratio.budget_was_binding();
-        prune(statements, cache, source, enough, set);
-        if (selection.budget_was_binding) {
-            // Gain per byte can fill a budget with small things; plain gain guards against that.
-            Greedy by_gain(statements, existing, source, rules, cache, false);
-            std::vector<Candidate> other = by_gain.run();
-            prune(statements, cache, source, enough, other);
-            if (set_cost(statements, cache, source, other) < set_cost(statements, cache, source, set)) {
-                set = std::move(other);
-                bundles = by_gain.bundles();
-            }
-        }
-
-        replay(statements, cache, source, set, bundles, selection);
-    }
-    selection.asked = cache.asked();
-    selection.computed = cache.computed();
-    return selection;
+    return Advisor(statements, existing, source, rules).run();
 }
 
 } // namespace citadel::advisor

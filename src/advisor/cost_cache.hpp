@@ -1,0 +1,109 @@
+// What statements cost under sets of indexes, and what is known about it without asking again.
+#pragma once
+
+#include "advisor/model.hpp"
+#include "advisor/search.hpp"
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <vector>
+
+namespace citadel::advisor {
+
+// A statement's plan under a configuration.
+struct Priced {
+    double cost = 0.0; // of one execution
+    // The indexes of the configuration that the plan uses, and the existing ones. Without that knowledge every index
+    // that concerns the statement counts as used.
+    bool knows_used = false;
+    std::vector<Candidate> added;
+    std::vector<IndexId> existing;
+};
+
+// Where costs come from: the what-if engine, or a table in a test.
+class CostSource {
+  public:
+    virtual ~CostSource() = default;
+    // `configuration` holds only what concerns the statement.
+    virtual Priced price(std::size_t statement, const Configuration& configuration) = 0;
+    // Comes before anything is asked about these.
+    virtual void prepare(const std::vector<Candidate>&) {}
+    // Bytes on disk.
+    virtual std::uint64_t size(const Candidate& candidate) = 0;
+    // What the workload's writes to this table cost with these changes to its indexes, less what they cost today, in
+    // the unit of `price` times weight. Negative when less is to be maintained.
+    virtual double write_cost(RelationId, const Configuration&) { return 0.0; }
+};
+
+// The plans that were made, by statement. A plan that was made with the indexes C on offer and uses U of them is the
+// plan under every set between U and C as well: the planner had all of it, and preferred this. So most sets cost no
+// planner call (the argument of the index benefit graph, Frank, Omiecinski and Navathe 1992).
+class CostCache {
+  public:
+    struct Plan {
+        double cost = 0.0;
+        std::vector<Item> used;    // sorted
+        std::vector<Item> offered; // sorted
+    };
+
+    CostCache(const std::vector<StatementUse>& statements, CostSource& source);
+
+    // Takes in an index that may be added; the same number for the same index.
+    Item add(const Candidate& candidate);
+    // Takes in an existing index that may be hidden. It counts as there unless a set leaves it out.
+    Item add_existing(RelationId relation, IndexId id);
+
+    std::size_t items() const { return items_.size(); }
+    bool is_existing(Item item) const { return items_[item].existing != 0; }
+    IndexId existing(Item item) const { return items_[item].existing; }
+    RelationId relation(Item item) const { return items_[item].relation; }
+    const Candidate& candidate(Item item) const { return items_[item].candidate; }
+    std::optional<Item> find(const Candidate& candidate) const;
+    // The items that concern a statement; the statements that an item concerns. In rising order.
+    const std::vector<Item>& items_of(std::size_t statement) const { return items_of_[statement]; }
+    const std::vector<std::size_t>& statements_of(Item item) const { return items_[item].statements; }
+
+    // What is there is `present[item] != 0`; items beyond its end are not there.
+    using Set = std::vector<char>;
+    // Nothing added, nothing hidden.
+    Set today() const;
+    Configuration configuration(std::size_t statement, const Set& present) const;
+
+    // The plan of a statement under a set: known, or asked for. The reference lasts until the next call.
+    const Plan& price(std::size_t statement, const Set& present);
+    double cost(std::size_t statement, const Set& present) { return price(statement, present).cost; }
+    bool is_known(std::size_t statement, const Set& present);
+    // The plans made so far.
+    const std::vector<Plan>& plans(std::size_t statement) const { return plans_[statement]; }
+    // The lowest cost seen.
+    double floor(std::size_t statement) const { return floor_[statement]; }
+
+    std::uint64_t asked() const { return asked_; }
+    std::uint64_t computed() const { return computed_; }
+
+  private:
+    struct Entry {
+        Candidate candidate;
+        RelationId relation = 0;
+        IndexId existing = 0;
+        std::vector<std::size_t> statements;
+    };
+    Item take(Entry entry, const Candidate* candidate);
+    std::vector<Item> relevant(std::size_t statement, const Set& present) const;
+    const Plan* known(std::size_t statement, const std::vector<Item>& offered, const Set& present) const;
+
+    const std::vector<StatementUse>& statements_;
+    CostSource& source_;
+    std::vector<Entry> items_;
+    std::map<Candidate, Item> number_;
+    std::map<IndexId, Item> number_of_existing_;
+    std::map<RelationId, std::vector<std::size_t>> statements_on_;
+    std::vector<std::vector<Item>> items_of_;
+    std::vector<std::vector<Plan>> plans_;
+    std::vector<double> floor_;
+    std::uint64_t asked_ = 0;
+    std::uint64_t computed_ = 0;
+};
+
+} // namespace citadel::advisor
