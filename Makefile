@@ -23,7 +23,7 @@ EXTRA_CLEAN = $(SOURCES:.cpp=.d) $(SOURCES:.cpp=.bc) build results tmp_check
 COMMON_FLAGS = -std=c++20 -Isrc -Wall -Wextra -Wno-register $(if $(WERROR),-Werror)
 # The server's flags are those of the compiler that built it; clang need not know them all.
 PG_CXXFLAGS = $(COMMON_FLAGS) $(if $(findstring clang,$(CXX)),-Wno-unknown-warning-option) -MMD -MP
-SHLIB_LINK = -lstdc++ -Wl,--version-script=exports.map
+SHLIB_LINK = -lstdc++ -lzstd -Wl,--version-script=exports.map
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
@@ -60,7 +60,7 @@ build/unit/%.o: %.cpp
 
 build/unit/run: $(UNIT_OBJECTS)
 	@mkdir -p $(@D)
-	$(CXX) -o $@ $^ -lgtest -lgtest_main -lpthread
+	$(CXX) -o $@ $^ -lgtest -lgtest_main -lpthread -lzstd
 
 .PHONY: unit
 unit: build/unit/run

@@ -29,6 +29,7 @@ g++  the compiler of the extension
 make  runs the PGXS build
 postgresql-$major  the server, psql and pgbench
 postgresql-server-dev-$major  server headers, PGXS, pg_regress; brings the clang that makes bitcode
+libzstd-dev  compresses archives in files
 postgresql-$major-partman  pg_partman, which the control file requires
 END
             ;;

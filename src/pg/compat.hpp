@@ -6,6 +6,7 @@
 extern "C" {
 #include "access/amapi.h"
 #include "access/attmap.h"
+#include "catalog/pg_class_d.h"
 #include "catalog/pg_database_d.h"
 #include "catalog/pg_extension_d.h"
 #include "catalog/pg_namespace_d.h"
@@ -79,6 +80,12 @@ inline Node* mutate_expression(Node* node, Node* (*change)(Node*, void*), void* 
     return expression_tree_mutator_impl(node, change, context);
 #else
     return expression_tree_mutator(node, reinterpret_cast<Node* (*)()>(reinterpret_cast<void*>(change)), context);
+// Whether a role owns a relation, or is a superuser.
+inline bool owns_relation(Oid relation, Oid role) {
+#if PG_VERSION_NUM >= 160000
+    return object_ownercheck(RelationRelationId, relation, role);
+#else
+    return pg_class_ownercheck(relation, role);
 #endif
 }
 
