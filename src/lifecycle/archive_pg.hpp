@@ -28,6 +28,7 @@ struct Source {
     std::string origin_name;
     std::string lower_bound; // of the rows inside, for people; empty: open or unknown
     std::string upper_bound;
+    std::string privileges;      // before writers were shut out (writers_pg.hpp); empty: unknown
     std::string partition_bound; // 'FOR VALUES ...' as pg_get_expr() said before the detach; empty: was no partition
 };
 

@@ -192,8 +192,7 @@ using namespace citadel;
 CITADEL_FUNCTION(citadel_content_hash) {
     const Oid relation = PG_GETARG_OID(0);
     const bool direct = pg::guard([relation] {
-        return pg::owns_relation(relation, GetUserId()) &&
-               check_enable_rls(relation, InvalidOid, true) != RLS_ENABLED;
+        return pg::owns_relation(relation, GetUserId()) && check_enable_rls(relation, InvalidOid, true) != RLS_ENABLED;
     });
     const std::string where = PG_ARGISNULL(1) ? std::string() : pg::to_string(PG_GETARG_TEXT_PP(1));
     const lifecycle::ContentHash hash = lifecycle::hash_content(relation, {}, where, direct);

@@ -23,6 +23,7 @@ using RowSink = std::function<void(const char* rows, std::size_t bytes)>;
 class OpenRelation {
   public:
     OpenRelation(Oid relation, LOCKMODE lock);
+    OpenRelation(OpenRelation&& other) noexcept : relation_(other.relation_) { other.relation_ = nullptr; }
     OpenRelation(const OpenRelation&) = delete;
     OpenRelation& operator=(const OpenRelation&) = delete;
     void close();

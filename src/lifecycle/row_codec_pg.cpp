@@ -3,10 +3,12 @@
 #include "pg/guard.hpp"
 
 extern "C" {
+#include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
 #include "port/pg_bswap.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
+#include "utils/syscache.h"
 #include "utils/rel.h"
 #include "utils/uuid.h"
 }
@@ -271,9 +273,8 @@ Datum RowDecoder::decode_value(const Column& column, const format::Field& field,
     }
     if (field.bytes < 0)
         // A domain that refuses NULL wants to be asked.
-        return column.form == Form::input
-                   ? InputFunctionCall(function, nullptr, column.parameter, column.modifier)
-                   : ReceiveFunctionCall(function, nullptr, column.parameter, column.modifier);
+        return column.form == Form::input ? InputFunctionCall(function, nullptr, column.parameter, column.modifier)
+                                          : ReceiveFunctionCall(function, nullptr, column.parameter, column.modifier);
     // Receive functions may rely on a zero byte behind the value.
     resetStringInfo(scratch);
     appendBinaryStringInfo(scratch, field.data, field.bytes);

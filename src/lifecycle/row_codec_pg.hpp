@@ -1,8 +1,8 @@
 // Rows to and from the binary form in which archives are hashed and stored: that of COPY ... (FORMAT binary), in the
 // database's encoding. A type without send or receive function is taken in its text form.
 //
-// encode() and decode() run many times a guarded call: they may ereport, own nothing, and leave their allocations in the
-// current memory context. Types' functions run as whoever is current: callers are in the owner's RoleScope.
+// encode() and decode() run many times a guarded call: they may ereport, own nothing, and leave their allocations in
+// the current memory context. Types' functions run as whoever is current: callers are in the owner's RoleScope.
 #pragma once
 
 #include "lifecycle/archive_format.hpp"

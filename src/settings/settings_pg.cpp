@@ -26,6 +26,7 @@ int lifecycle_batch_ms = 100;
 double lifecycle_load = 0.5;
 int lifecycle_max_lag_kb = 256 * 1024;
 int lifecycle_max_wal_backlog = 64;
+char* archive_directory = nullptr;
 int debug_clock_offset_ms = 0;
 char* debug_fault = nullptr;
 
@@ -111,6 +112,8 @@ const Setting table[] = {
     {"citadel_opt.audit_retention", Int{&audit_retention_min, 0, 100 * 366 * day_min}, PGC_SIGHUP, GUC_UNIT_MIN,
      "Age at which entries of the audit log are removed.",
      "0 keeps them for ever. The hash at which the chain goes on is kept."},
+    {"citadel_opt.archive_directory", String{&archive_directory, ""}, PGC_SUSET, GUC_SUPERUSER_ONLY,
+     "Folder below which archives in files may lie.", "An absolute path; empty switches file: destinations off."},
     {"citadel_opt.debug_clock_offset", Int{&debug_clock_offset_ms, INT_MIN, INT_MAX}, PGC_SUSET,
      GUC_UNIT_MS | GUC_NOT_IN_SAMPLE | GUC_NO_SHOW_ALL, "Shifts the clock of citadel_opt, for tests.", nullptr},
     {"citadel_opt.debug_fault", String{&debug_fault, ""}, PGC_SUSET, GUC_NOT_IN_SAMPLE | GUC_NO_SHOW_ALL,
