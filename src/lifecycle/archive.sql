@@ -182,4 +182,4 @@ AS 'MODULE_PATHNAME', 'citadel_archive_step'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp;
 REVOKE ALL ON FUNCTION citadel.archive_step(bigint, text) FROM PUBLIC;
 COMMENT ON FUNCTION citadel.archive_step(bigint, text) IS
-    'Internal, for superusers: one bounded piece of a step of archiving, as the lifecycle job takes them: copy, verify and restore return more or done, compare (source and archive) same or different, discard gives an unfinished copy up. Commit between two. Errors: 42704, 55000 in the wrong state, XX001 when copy and source differ';
+    'Internal, for superusers: one bounded piece of a step of archiving, as the lifecycle job takes them: copy and verify return more or done, compare (source and archive) same or different, discard gives an unfinished copy up. Commit between two. Errors: 42704, 55000 in the wrong state, XX001 when copy and source differ';

@@ -102,8 +102,8 @@ Entry load(pg::Spi& spi, std::int64_t archive_id, bool lock) {
         "WHERE e.archive_id = $1 ORDER BY n",
         {pg::arg(archive_id)});
     for (std::size_t i = 0; i < columns.size(); ++i)
-        entry.columns.push_back(
-            {columns.text(i, 0), columns.text(i, 1), columns.text(i, 2), columns.text(i, 3) == "true", columns.text(i, 4)});
+        entry.columns.push_back({columns.text(i, 0), columns.text(i, 1), columns.text(i, 2),
+                                 columns.text(i, 3) == "true", columns.text(i, 4)});
     return entry;
 }
 

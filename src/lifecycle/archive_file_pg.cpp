@@ -12,6 +12,7 @@
 
 extern "C" {
 #include "catalog/pg_authid.h"
+#include "commands/dbcommands.h"
 #include "common/cryptohash.h"
 #include "common/sha2.h"
 #include "mb/pg_wchar.h"
@@ -177,6 +178,7 @@ format::Manifest manifest_of(const Entry& entry, const std::vector<Part>& parts)
     format::Manifest manifest;
     const std::size_t slash = entry.location.rfind('/');
     manifest.archive = slash == std::string::npos ? entry.location : entry.location.substr(slash + 1);
+    manifest.database = pg::guard([] { return get_database_name(MyDatabaseId); });
     manifest.server = PG_VERSION;
     manifest.encoding = GetDatabaseEncodingName();
     manifest.schema = entry.source_schema;

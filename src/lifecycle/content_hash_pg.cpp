@@ -190,6 +190,8 @@ using namespace citadel;
 
 // As the caller, with his permissions and policies; who owns the table, and no policy binds him, has it read directly.
 CITADEL_FUNCTION(citadel_content_hash) {
+    if (PG_ARGISNULL(0))
+        pg::raise(ERRCODE_NULL_VALUE_NOT_ALLOWED, "relation must not be null");
     const Oid relation = PG_GETARG_OID(0);
     const bool direct = pg::guard([relation] {
         return pg::owns_relation(relation, GetUserId()) && check_enable_rls(relation, InvalidOid, true) != RLS_ENABLED;
