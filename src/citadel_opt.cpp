@@ -9,6 +9,7 @@
 #include "capture/capture.hpp"
 #include "history/history.hpp"
 #include "jobs/jobs.hpp"
+#include "lifecycle/lifecycle.hpp"
 #include "maintenance/maintenance.hpp"
 #include "pg/boundary.hpp"
 #include "pg/error.hpp"
@@ -39,6 +40,7 @@ extern "C" void _PG_init(void) {
         citadel::jobs::install();
         citadel::jobs::register_tick({"audit", citadel::audit::chain, citadel::audit::chain_period_ms});
         citadel::history::install();
+        citadel::lifecycle::install();
         citadel::maintenance::install();
         citadel::pg::install_shared_memory_hooks();
     });

@@ -63,21 +63,20 @@ std::string interval_name(const Policy& policy, int major) {
 // not recorded in pg_depend.
 bool has_user_code(pg::Spi& spi, const Policy& policy, const std::string& template_table) {
     return spi
-        .query("WITH RECURSIVE tables AS (SELECT $1::oid AS oid UNION SELECT i.inhrelid FROM tables t "
-               "JOIN pg_inherits i ON i.inhparent = t.oid JOIN pg_class c ON c.oid = i.inhrelid "
-               "WHERE pg_get_expr(c.relpartbound, c.oid) = 'DEFAULT' "
-               "UNION SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-               "WHERE n.nspname || '.' || c.relname = $2), "
-               "objects AS (SELECT 'pg_class'::regclass AS classid, oid AS objid FROM tables "
-               "UNION ALL SELECT 'pg_class'::regclass, x.indexrelid FROM tables JOIN pg_index x ON x.indrelid = oid "
-               "UNION ALL SELECT 'pg_constraint'::regclass, k.oid FROM tables t JOIN pg_constraint k ON k.conrelid = "
-               "t.oid "
-               "UNION ALL SELECT 'pg_attrdef'::regclass, a.oid FROM tables t JOIN pg_attrdef a ON a.adrelid = t.oid) "
-               "SELECT EXISTS (SELECT FROM objects o JOIN pg_depend d ON d.classid = o.classid AND d.objid = o.objid "
-               "LEFT JOIN pg_type y ON d.refclassid = 'pg_type'::regclass AND y.oid = d.refobjid "
-               "WHERE d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass, 'pg_opclass'::regclass) "
-               "OR y.typtype = 'd')",
-               {pg::arg_oid(policy.relation), pg::arg(template_table)})
+        .query(
+            "WITH tables AS (SELECT $1::oid AS oid UNION SELECT partdefid FROM pg_partitioned_table WHERE partrelid = "
+            "$1 AND partdefid <> 0 UNION SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+            "WHERE n.nspname || '.' || c.relname = $2), "
+            "objects AS (SELECT 'pg_class'::regclass AS classid, oid AS objid FROM tables "
+            "UNION ALL SELECT 'pg_class'::regclass, x.indexrelid FROM tables JOIN pg_index x ON x.indrelid = oid "
+            "UNION ALL SELECT 'pg_constraint'::regclass, k.oid FROM tables t JOIN pg_constraint k ON k.conrelid = "
+            "t.oid "
+            "UNION ALL SELECT 'pg_attrdef'::regclass, a.oid FROM tables t JOIN pg_attrdef a ON a.adrelid = t.oid) "
+            "SELECT EXISTS (SELECT FROM objects o JOIN pg_depend d ON d.classid = o.classid AND d.objid = o.objid "
+            "LEFT JOIN pg_type y ON d.refclassid = 'pg_type'::regclass AND y.oid = d.refobjid "
+            "WHERE d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass, 'pg_opclass'::regclass) "
+            "OR y.typtype = 'd')",
+            {pg::arg_oid(policy.relation), pg::arg(template_table)})
         .boolean(0, 0);
 }
 
