@@ -24,20 +24,7 @@ extern double lifecycle_load;         // share of the time in which batches run
 extern int lifecycle_max_lag_kb;      // rows are not moved while a standby is further behind
 extern int lifecycle_max_wal_backlog; // or more WAL files wait to be archived
 extern int audit_retention_min;       // age at which the audit log is sealed; 0: kept for ever
-extern bool enabled;                // kill switch of everything
-extern bool capture;                // kill switch of capture alone
-extern bool capture_nested;         // statements inside functions too
-extern int slow_query_threshold_ms; // -1: none; 0: all
-extern double sample_rate;          // share of slow statements that are captured
-extern int sample_interval_s;       // scheduler drains that often
-extern int sample_parameters;       // SampleParameters
-extern int capture_buffer_kb;       // shared memory for samples, texts, plans and parameters
-extern char* databases;             // '*' or a comma-separated list of names
-extern int max_job_workers;         // in the whole cluster
-extern int advise_interval_s;       // 0: the advise job is not scheduled
-extern int history_retention_min;   // age at which history is dropped
-extern int audit_retention_min;     // age at which the audit log is sealed; 0: kept for ever
-extern char* archive_directory;    // below which archives in files lie; empty: none
+extern char* archive_directory;       // below which archives in files lie; empty: none
 
 // For tests and developers; superuser only.
 extern int debug_clock_offset_ms;
