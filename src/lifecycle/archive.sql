@@ -182,4 +182,20 @@ AS 'MODULE_PATHNAME', 'citadel_archive_step'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp;
 REVOKE ALL ON FUNCTION citadel.archive_step(bigint, text) FROM PUBLIC;
 COMMENT ON FUNCTION citadel.archive_step(bigint, text) IS
-    'Internal, for superusers: one bounded piece of a step of archiving, as the lifecycle job takes them: copy and verify return more or done, compare (source and archive) same or different, discard gives an unfinished copy up. Commit between two. Errors: 42704, 55000 in the wrong state, XX001 when copy and source differ';
+    'Internal, for superusers: one bounded piece of a step of archiving, as the lifecycle job takes them: copy, verify and restore return more or done, compare (source and archive) same or different, discard gives an unfinished copy or restore up. Commit between two. Errors: 42704, 55000 in the wrong state, XX001 when copy and source differ';
+
+CREATE FUNCTION citadel.archive_restore_begin(archive_id bigint, target regclass, restore_as text) RETURNS void
+AS 'MODULE_PATHNAME', 'citadel_archive_restore_begin'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp;
+REVOKE ALL ON FUNCTION citadel.archive_restore_begin(bigint, regclass, text) FROM PUBLIC;
+COMMENT ON FUNCTION citadel.archive_restore_begin(bigint, regclass, text) IS
+    'Internal, for superusers: notes that an archive is to be restored; go on with citadel.archive_step(archive_id, ''restore'')';
+
+CREATE PROCEDURE citadel.restore_archive(archive_id bigint, target regclass DEFAULT NULL, restore_as text DEFAULT NULL,
+    timeout interval DEFAULT interval '1 day')
+AS 'MODULE_PATHNAME', 'citadel_restore_archive'
+LANGUAGE C;
+REVOKE ALL ON PROCEDURE citadel.restore_archive(bigint, regclass, text, interval) FROM PUBLIC;
+GRANT EXECUTE ON PROCEDURE citadel.restore_archive(bigint, regclass, text, interval) TO PUBLIC;
+COMMENT ON PROCEDURE citadel.restore_archive(bigint, regclass, text, interval) IS
+    'Brings an archive back and waits for that: as a partition of the target with the bounds it had, as rows of the target, or beside (no target) as a table of its own; by default as a partition where that can be. Compared with the archive''s hash before it is done. For the archive''s owner, who must own the target too. Files and foreign tables stay where they lie; a table that was moved is moved back. Errors: 25001 inside a transaction block, 42501, 42704, 42804 for other columns, 55000 in the wrong state or when it has not ended in time (it goes on), and those of the job';

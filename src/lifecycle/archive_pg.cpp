@@ -267,6 +267,10 @@ bool source_matches(std::int64_t archive_id) {
 void discard_partial(std::int64_t archive_id) {
     pg::Spi spi;
     const Entry entry = load(spi, archive_id);
+    if (entry.state == "restoring") {
+        abandon_restore(archive_id);
+        return;
+    }
     require_state(entry, "copying, copied, discarded");
     // A table that was moved is no copy.
     if (entry.destination.kind == Kind::schema)

@@ -63,12 +63,18 @@ enum class RestoreAs {
     beside     // as a table of its own in the origin's schema
 };
 
+const char* name_of(RestoreAs as);
+
 // Notes in the entry that the archive is to be restored. `target` is InvalidOid for `beside`. Checks that it can be.
 void begin_restore(std::int64_t archive_id, Oid target, RestoreAs as);
 
 // Does a piece of the restore that begin_restore() noted; when done the content was compared with the archive's hash
 // and the entry is 'restored'. Files and foreign tables stay where they are; a relation that was moved is moved back.
 Progress restore_some(std::int64_t archive_id);
+
+// Gives up a restore that is under way: what was loaded is dropped, and the archive is complete again. Raises 55000
+// when the target has been given rows already, or a table that was moved is back: then it has to go on.
+void abandon_restore(std::int64_t archive_id);
 
 // The content of a relation, or of its rows that satisfy `where` (SQL over its columns): read as the current user when
 // `where` is given or the relation is no plain table, else straight from the storage.

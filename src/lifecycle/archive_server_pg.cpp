@@ -178,16 +178,21 @@ void write_part(pg::Spi& spi, Entry& entry, const OpenRelation& source, Part& pa
     pg::fault_point("archive_server_sent");
 }
 
-void verify_part(const Entry& entry, const Part& part) {
+void read_part(const Entry& entry, const Part& part, const SlotTaker& take) {
     const std::string there = foreign_table(entry);
-    pg::RoleScope owner(entry.owner);
     const ContentHash hash = hash_query("SELECT " + entry.column_list() + " FROM " + there + " WHERE " + part_column +
-                                        " = " + std::to_string(part.number));
-    owner.leave();
+                                            " = " + std::to_string(part.number),
+                                        take);
     if (hash != part.hash)
         pg::raise(ERRCODE_DATA_CORRUPTED, "rows of " + there + " are not those that were sent",
                   "Part " + std::to_string(part.number) + " has " + std::to_string(hash.rows) + " rows with hash " +
                       hash.hex() + " instead of " + std::to_string(part.hash.rows) + " with " + part.hash.hex() + ".");
+}
+
+void verify_part(const Entry& entry, const Part& part) {
+    pg::RoleScope owner(entry.owner);
+    read_part(entry, part, {});
+    owner.leave();
 }
 
 void finish(pg::Spi& spi, const Entry& entry) {

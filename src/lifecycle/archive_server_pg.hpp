@@ -20,6 +20,8 @@ std::string new_location(const std::string& name);
 void write_part(pg::Spi& spi, Entry& entry, const OpenRelation& source, Part& part);
 // Reads a part back from there; raises XX001 when it is not what was sent.
 void verify_part(const Entry& entry, const Part& part);
+// The same, for whoever needs the rows; the current user is the owner. The column with the part's number must be shown.
+void read_part(const Entry& entry, const Part& part, const SlotTaker& take);
 // The foreign table as readers shall see it, after a last check for rows that belong to no part.
 void finish(pg::Spi& spi, const Entry& entry);
 // The tables on both sides of an unfinished copy.

@@ -39,6 +39,8 @@ CITADEL_FUNCTION(citadel_archive_step) {
         result = name_of(archive::copy_some(archive_id));
     else if (step == "verify")
         result = name_of(archive::verify_some(archive_id));
+    else if (step == "restore")
+        result = name_of(archive::restore_some(archive_id));
     else if (step == "compare")
         result = archive::source_matches(archive_id) ? "same" : "different";
     else if (step == "discard") {
@@ -46,7 +48,7 @@ CITADEL_FUNCTION(citadel_archive_step) {
         result = "done";
     } else {
         pg::raise(ERRCODE_INVALID_PARAMETER_VALUE, "\"" + step + "\" is no step of archiving",
-                  "It is copy, verify, compare or discard.");
+                  "It is copy, verify, compare, discard or restore.");
     }
     PG_RETURN_TEXT_P(pg::to_text(result));
 }

@@ -118,7 +118,7 @@ ContentHash scan_blocks(const OpenRelation& relation, const RowEncoder& encoder,
     return hash;
 }
 
-ContentHash hash_query(const std::string& sql) {
+ContentHash hash_query(const std::string& sql, const SlotTaker& take) {
     ContentHash hash;
     const pg::Spi spi;
     const pg::MemoryScope memory("citadel_opt query");
@@ -127,7 +127,7 @@ ContentHash hash_query(const std::string& sql) {
         SPIPlanPtr plan = SPI_prepare_cursor(text, 0, nullptr, CURSOR_OPT_NO_SCROLL);
         if (plan == nullptr)
             elog(ERROR, "SPI could not prepare \"%s\": %s", text, SPI_result_code_string(SPI_result));
-        return SPI_cursor_open(nullptr, plan, nullptr, nullptr, true);
+        return SPI_cursor_open(nullptr, plan, nullptr, nullptr, false);
     });
     const RowEncoder encoder(portal->tupDesc, {}, GetDatabaseEncoding());
     TupleTableSlot* slot = nullptr;
@@ -147,6 +147,8 @@ ContentHash hash_query(const std::string& sql) {
                 row.len = 0;
                 encoder.encode(slot, &row);
                 hash.add(row.data, static_cast<std::size_t>(row.len));
+                if (take)
+                    take(slot);
                 MemoryContextReset(rows);
             }
             MemoryContextSwitchTo(before);

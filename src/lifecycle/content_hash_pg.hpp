@@ -42,8 +42,12 @@ class OpenRelation {
 ContentHash scan_blocks(const OpenRelation& relation, const RowEncoder& encoder, BlockNumber first, BlockNumber end,
                         const RowSink& sink);
 
-// The rows of a query, run as the current user; columns in the query's order. Counts and hashes.
-ContentHash hash_query(const std::string& sql);
+// Gets each row of a query; runs inside a guarded call, so it may ereport and must own nothing.
+using SlotTaker = std::function<void(TupleTableSlot*)>;
+
+// The rows of a query, run as the current user; columns in the query's order. Counts and hashes. A query that changes
+// data is one too, if it returns rows.
+ContentHash hash_query(const std::string& sql, const SlotTaker& take = {});
 
 // The rows of a relation, or of its `columns`, or those that satisfy `where`. Storage is read directly when `direct` is
 // set and there is no condition; otherwise as the current user, in whose name the caller has to be.
