@@ -1,4 +1,5 @@
 -- Restoring archives: as a partition, as rows, beside; what is refused; and that a hostile owner's code runs as nobody else.
+\set SHOW_CONTEXT never
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS citadel_opt CASCADE;
 ALTER TABLE citadel.archive_entry ALTER COLUMN archive_id RESTART WITH 8001;

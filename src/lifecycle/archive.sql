@@ -199,3 +199,15 @@ REVOKE ALL ON PROCEDURE citadel.restore_archive(bigint, regclass, text, interval
 GRANT EXECUTE ON PROCEDURE citadel.restore_archive(bigint, regclass, text, interval) TO PUBLIC;
 COMMENT ON PROCEDURE citadel.restore_archive(bigint, regclass, text, interval) IS
     'Brings an archive back and waits for that: as a partition of the target with the bounds it had, as rows of the target, or beside (no target) as a table of its own; by default as a partition where that can be. Compared with the archive''s hash before it is done. For the archive''s owner, who must own the target too. Files and foreign tables stay where they lie; a table that was moved is moved back. Errors: 25001 inside a transaction block, 42501, 42704, 42804 for other columns, 55000 in the wrong state or when it has not ended in time (it goes on), and those of the job';
+
+CREATE TYPE citadel.adopted_archive AS (archive_id bigint, location text);
+COMMENT ON TYPE citadel.adopted_archive IS 'A row of citadel.adopt_archives()';
+COMMENT ON COLUMN citadel.adopted_archive.archive_id IS 'Key in citadel.archive';
+COMMENT ON COLUMN citadel.adopted_archive.location IS 'Table, foreign table, or folder below citadel_opt.archive_directory';
+
+CREATE FUNCTION citadel.adopt_archives() RETURNS SETOF citadel.adopted_archive
+AS 'MODULE_PATHNAME', 'citadel_adopt_archives'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp;
+REVOKE ALL ON FUNCTION citadel.adopt_archives() FROM PUBLIC;
+COMMENT ON FUNCTION citadel.adopt_archives() IS
+    'For superusers: enters archives that a dropped and re-created extension (or another database) left into the catalogue again: tables and foreign tables that carry the mark of an archive, and folders with a manifest below citadel_opt.archive_directory, whose views it makes anew. Returns what was adopted. Their verification is adopted: what the mark says was not compared with a source. What is in the catalogue already, or not whole, is left alone with a NOTICE';

@@ -297,15 +297,53 @@ void discard(const Entry& entry) {
     });
 }
 
-format::Manifest read_manifest(const std::string& location, const std::string& sha256) {
+format::Manifest read_manifest(const std::string& location, const std::string& sha256, std::string* found) {
     return translated([&] {
         const Place place = place_of(location, false);
         const Folder folder = place.parent.enter(place.name);
         const std::string text = read_text(folder, format::manifest_file, format::max_manifest_bytes);
+        if (found != nullptr)
+            *found = sha256_of(text);
         if (!sha256.empty() && sha256_of(text) != sha256)
             throw format::Error("the manifest in \"" + folder.path() + "\" is not the one that was written");
         return format::read_manifest(text);
     });
+}
+
+namespace {
+
+// Deep enough for folders by year and month; a bound, whatever lies there.
+constexpr int max_depth = 8;
+
+void collect_locations(const Folder& folder, const std::string& location, int depth,
+                       std::vector<std::string>& locations) {
+    if (!location.empty() && folder.contains(format::manifest_file)) {
+        locations.push_back(location);
+        return;
+    }
+    if (depth == max_depth)
+        return;
+    for (const std::string& name : folder.list()) {
+        if (name.size() > strlen(unfinished) && name.substr(name.size() - strlen(unfinished)) == unfinished)
+            continue;
+        try {
+            collect_locations(folder.enter(name), location.empty() ? name : location + "/" + name, depth + 1,
+                              locations);
+        } catch (const std::system_error&) {
+            // A file, a link, or a folder that is not ours to read.
+            continue;
+        }
+    }
+}
+
+} // namespace
+
+std::vector<std::string> all_locations() {
+    std::vector<std::string> locations;
+    if (settings::archive_directory == nullptr || settings::archive_directory[0] == '\0')
+        return locations;
+    translated([&] { collect_locations(Folder::open_root(root_path()), "", 0, locations); });
+    return locations;
 }
 
 int encoding_of(const Entry& entry) {

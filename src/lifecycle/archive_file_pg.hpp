@@ -20,8 +20,10 @@ std::string finish(const Entry& entry, const std::vector<Part>& parts);
 // Removes an unfinished copy's files.
 void discard(const Entry& entry);
 
-// Reads the manifest of a finished archive, checked against `sha256` unless that is empty.
-format::Manifest read_manifest(const std::string& location, const std::string& sha256);
+// Reads the manifest of a finished archive, checked against `sha256` unless that is empty; `found` gets its SHA-256.
+format::Manifest read_manifest(const std::string& location, const std::string& sha256, std::string* found = nullptr);
+// Every folder below the archive directory that has a manifest.
+std::vector<std::string> all_locations();
 
 // Number of the encoding that text in the archive has.
 int encoding_of(const Entry& entry);

@@ -1,6 +1,7 @@
 // Making and verifying archives, whatever their destination.
 #include "lifecycle/archive_pg.hpp"
 
+#include "lifecycle/archive_adopt_pg.hpp"
 #include "lifecycle/archive_entry_pg.hpp"
 #include "lifecycle/archive_file_pg.hpp"
 #include "lifecycle/archive_schema_pg.hpp"
@@ -112,6 +113,8 @@ void complete(pg::Spi& spi, const Entry& entry, const char* verification) {
     spi.execute("UPDATE citadel.archive_entry SET state = 'complete', verification = $2, verified_at = "
                 "pg_catalog.clock_timestamp() WHERE archive_id = $1",
                 {pg::arg(entry.id), pg::arg(verification)});
+    if (entry.destination.kind != Kind::file)
+        mark(spi, load(spi, entry.id));
 }
 
 // Everything is verified: what is left is to see that nothing was added, and to make it readable.

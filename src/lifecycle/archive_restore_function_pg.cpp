@@ -103,7 +103,7 @@ std::int64_t request_restore(std::int64_t archive_id, Oid target, const std::str
         if (entry.state != "restoring" || !same)
             begin_restore(archive_id, target, as);
         pg::Spi spi;
-        if (spi.query("SELECT FROM citadel.lifecycle_operation WHERE kind = 'restore' AND archive_id = $1 "
+        if (spi.query("SELECT 1 FROM citadel.lifecycle_operation WHERE kind = 'restore' AND archive_id = $1 "
                       "AND finished_at IS NULL",
                       {pg::arg(archive_id)})
                 .size() == 0)

@@ -5,6 +5,7 @@
 // own: create, load, check, then move (back), fit (indexes and constraints), attach; or insert (batches).
 #include "lifecycle/archive_pg.hpp"
 
+#include "lifecycle/archive_adopt_pg.hpp"
 #include "lifecycle/archive_entry_pg.hpp"
 #include "lifecycle/archive_load_pg.hpp"
 #include "lifecycle/archive_schema_pg.hpp"
@@ -19,6 +20,7 @@ extern "C" {
 #include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "mb/pg_wchar.h"
+#include "parser/parser.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 }
@@ -218,6 +220,7 @@ void check_next(pg::Spi& spi, Entry& entry) {
 void move_back(pg::Spi& spi, Entry& entry) {
     require_restored(entry);
     const std::string name = free_name(entry.source_schema, entry.source_name, entry.id);
+    unmark(spi, entry.restored);
     schema::move(spi, entry.restored, entry.source_schema, name, {});
     open_to_writers(entry.restored, entry.privileges);
     pg::fault_point("archive_restore_moved");
@@ -264,8 +267,20 @@ void attach(pg::Spi& spi, Entry& entry) {
     if (!relation_exists(entry.target))
         pg::raise(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                   "the table into which archive " + std::to_string(entry.id) + " was to be restored is gone");
-    run_as(owner_of(entry.target), {"ALTER TABLE " + pg::qualified_name(entry.target) + " ATTACH PARTITION " +
-                                    pg::qualified_name(entry.restored) + " " + entry.bound});
+    const std::string statement = "ALTER TABLE " + pg::qualified_name(entry.target) + " ATTACH PARTITION " +
+                                  pg::qualified_name(entry.restored) + " " + entry.bound;
+    // An adopted archive's bounds come from a file or a comment: they must be bounds and nothing more.
+    const char* text = statement.c_str();
+    const bool bounds_alone = pg::guard([text] {
+        List* parsed = raw_parser(text, RAW_PARSE_DEFAULT);
+        if (list_length(parsed) != 1)
+            return false;
+        Node* only = linitial_node(RawStmt, parsed)->stmt;
+        return IsA(only, AlterTableStmt) && list_length(reinterpret_cast<AlterTableStmt*>(only)->cmds) == 1;
+    });
+    if (!bounds_alone)
+        pg::raise(ERRCODE_DATA_CORRUPTED, "archive " + std::to_string(entry.id) + " has no valid bounds");
+    run_as(owner_of(entry.target), {statement});
     pg::fault_point("archive_restore_attached");
     set_step(spi, entry, "finish");
 }

@@ -46,6 +46,9 @@ void loosen_dependency(Oid view, Oid function) {
         ObjectAddressSet(depender, RewriteRelationId, rule);
         ObjectAddressSet(referenced, ProcedureRelationId, function);
         recordDependencyOn(&depender, &referenced, DEPENDENCY_AUTO);
+        // The rule belongs to the view, which has to be droppable on its own account.
+        ObjectAddressSet(depender, RelationRelationId, view);
+        recordDependencyOn(&depender, &referenced, DEPENDENCY_AUTO);
     });
 }
 

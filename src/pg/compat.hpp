@@ -24,6 +24,7 @@ extern "C" {
 #include "nodes/pathnodes.h"
 #include "nodes/plannodes.h"
 #include "parser/analyze.h"
+#include "parser/parse_type.h"
 #include "rewrite/rewriteHandler.h"
 #include "storage/proc.h"
 #include "tcop/pquery.h"
@@ -114,6 +115,15 @@ inline bool may_use_server(Oid server, Oid role) {
     return object_aclcheck(ForeignServerRelationId, server, role, ACL_USAGE) == ACLCHECK_OK;
 #else
     return pg_foreign_server_aclcheck(server, role, ACL_USAGE) == ACLCHECK_OK;
+#endif
+}
+
+// A type's name with modifiers, and nothing else; raises an error when it is none.
+inline void parse_type(const char* text, Oid* type, int32* modifier) {
+#if PG_VERSION_NUM >= 160000
+    (void)parseTypeString(text, type, modifier, nullptr);
+#else
+    parseTypeString(text, type, modifier, false);
 #endif
 }
 
