@@ -30,7 +30,7 @@ namespace {
 // From how many pages on, and from which correlation of value and place on, block ranges can tell rows apart.
 constexpr double brin_pages = 512;
 constexpr double brin_correlation = 0.9;
-// From which average width on a hash is worth keeping instead of the value.
+// From which average width on a hash is worth keeping instead of a column's value.
 constexpr int hash_width = 24;
 // As many distinct values as a flag or a status has at most.
 constexpr double status_values = 32;
@@ -84,7 +84,7 @@ double correlation_of(const Scan& scan, const Term& term) {
 
 int width_of(const Scan& scan, const Term& term) {
     if (term.column == 0)
-        return get_typavgwidth(term.type, -1);
+        return 0; // unknown
     const int known = get_attavgwidth(scan.entry->relid, term.column);
     return known > 0 ? known : get_typavgwidth(term.type, -1);
 }

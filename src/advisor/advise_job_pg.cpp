@@ -60,6 +60,7 @@ std::int64_t store(pg::Spi& spi, const Recommendation& found, const std::vector<
         pg::arg(static_cast<std::int32_t>(found.helped.size())),
         pg::arg(found.reason),
         pg::arg_as(JSONBOID, evidence_of(found, workload)),
+        pg::arg(access_method_name(found.index.method)),
     };
     // The same index is the same columns of the same table, whatever its name would be.
     const pg::Rows rows = spi.query(R"(
@@ -77,7 +78,7 @@ std::int64_t store(pg::Spi& spi, const Recommendation& found, const std::vector<
         ), inserted AS (
             INSERT INTO citadel.index_recommendation (relation_oid, schema_name, relation_name, definition, access_method,
                 size_bytes, cost_before, cost_after, improvement, write_cost, queries_helped, reason, evidence)
-            SELECT $1, t.schema_name, t.relation_name, $2, 'btree', $3, $4, $5, $6, $7, $8, $9, $10
+            SELECT $1, t.schema_name, t.relation_name, $2, $11, $3, $4, $5, $6, $7, $8, $9, $10
             FROM target t WHERE NOT EXISTS (SELECT FROM updated)
             RETURNING id
         )

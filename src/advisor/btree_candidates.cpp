@@ -10,11 +10,14 @@ namespace {
 // The terms of one conjunction by role, each once, most selective first.
 struct Roles {
     Key equalities;
+    Key leaders; // of these, what is worth leading an index: not what most rows have
     Key any_of;
     Key ranges;             // prefix searches with their operator class
     std::vector<Key> joins; // one entry a partner, in the order of the partners
     Key all_joins;          // most selective first
 };
+
+constexpr double most_rows = 0.5;
 
 KeyColumn prefix_term(const Clause& clause) {
     KeyColumn term = term_of(clause);
@@ -45,6 +48,9 @@ Roles roles_of(const std::vector<Clause>& clauses, const IndexKinds& kinds) {
         }
     };
     take(ClauseKind::equality, roles.equalities);
+    for (const Clause& clause : sorted)
+        if (clause.kind == ClauseKind::equality && clause.selectivity < most_rows)
+            append(roles.leaders, term_of(clause));
     take(ClauseKind::any_of, roles.any_of);
     take(ClauseKind::prefix, roles.ranges);
     take(ClauseKind::range, roles.ranges);
@@ -152,7 +158,7 @@ std::vector<Key> btree_keys(const std::vector<Clause>& clauses, const std::vecto
     }
 
     // Once with each equality column leading: that is how two statements come to share one index.
-    for (const KeyColumn& leader : equal)
+    for (const KeyColumn& leader : roles.leaders)
         keys.add(joined(joined(Key{leader}, equal_or_any), range));
     for (const KeyColumn& leader : roles.any_of)
         keys.add(joined(Key{leader}, joined(equal, range)));
@@ -207,16 +213,19 @@ void add_btrees(Collector& into, const RelationUse& use) {
 void add_covering(Collector& into, const RelationUse& use) {
     if (use.needed.empty())
         return;
+    into.limit(into.rules().max_covering);
     std::vector<Key> keys = btree_keys(use.clauses, use.orders, into.rules());
-    // Without a clause or order an index may still be the smaller thing to read.
-    if (keys.empty())
+    // Without a clause or order that a B-tree knows an index may still be the smaller thing to read.
+    if (keys.empty()) {
         keys.push_back(Key{KeyColumn{use.needed.front()}});
+        if (use.needed.size() == 1 && width_of(use, use.needed.front()) <= share_with_few * use.row_width)
+            into.add(Candidate{0, AccessMethod::btree, keys.front(), {}, 0});
+    }
     // Also each leading column alone with all the others behind it: those that search keep their order.
     const std::size_t whole = keys.size();
     for (std::size_t i = 0; i < whole; ++i)
         if (keys[i].size() > 1)
             keys.push_back(Key{keys[i].front()});
-    into.limit(into.rules().max_covering);
     for (const Key& key : keys)
         if (std::vector<ColumnNumber> rest = worth_including(use, use.needed, key); !rest.empty())
             into.add(Candidate{0, AccessMethod::btree, key, std::move(rest), 0});

@@ -122,6 +122,22 @@ std::vector<ColumnNumber> without_key(std::vector<ColumnNumber> columns, const K
 
 } // namespace
 
+const char* access_method_name(AccessMethod method) {
+    switch (method) {
+    case AccessMethod::hash:
+        return "hash";
+    case AccessMethod::brin:
+        return "brin";
+    case AccessMethod::gin:
+        return "gin";
+    case AccessMethod::gist:
+        return "gist";
+    case AccessMethod::btree:
+        break;
+    }
+    return "btree";
+}
+
 bool is_prefix(const Key& key, const Key& of) {
     if (key.size() > of.size())
         return false;

@@ -135,9 +135,9 @@ CITADEL_FUNCTION(citadel_recommend_indexes) {
     for (const Recommendation& found : advice.recommendations) {
         const double improvement = found.cost_before > 0.0 ? 1.0 - found.cost_after / found.cost_before : 0.0;
         rows.row({pg::arg_as(REGCLASSOID, std::to_string(found.index.relation)), pg::arg(found.definition),
-                  pg::arg("btree"), pg::arg(static_cast<std::int64_t>(found.bytes)), pg::arg(found.cost_before),
-                  pg::arg(found.cost_after), pg::arg(improvement), pg::arg(found.write_cost),
-                  pg::arg(static_cast<std::int32_t>(found.helped.size())),
+                  pg::arg(access_method_name(found.index.method)), pg::arg(static_cast<std::int64_t>(found.bytes)),
+                  pg::arg(found.cost_before), pg::arg(found.cost_after), pg::arg(improvement),
+                  pg::arg(found.write_cost), pg::arg(static_cast<std::int32_t>(found.helped.size())),
                   pg::arg(found.build_note.empty() ? found.reason : found.reason + ". " + found.build_note),
                   pg::arg("create")});
     }

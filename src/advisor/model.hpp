@@ -20,6 +20,8 @@ using OperatorClassId = std::uint32_t; // pg_opclass OID; 0: the default class o
 using ExpressionId = std::uint32_t;
 
 enum class AccessMethod : std::uint8_t { btree, hash, brin, gin, gist };
+// As in pg_am and after USING.
+const char* access_method_name(AccessMethod method);
 
 // One key column of an index or of a wanted ordering: a column of the table, or an expression over it.
 struct KeyColumn {

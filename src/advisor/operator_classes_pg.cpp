@@ -140,6 +140,16 @@ OperatorClassId distance_class(Oid operator_id, const Term& term) {
     return found;
 }
 
+bool is_distance(Oid operator_id) {
+    bool found = false;
+    CatCList* members = SearchSysCacheList1(AMOPOPID, ObjectIdGetDatum(operator_id));
+    for (int i = 0; i < members->n_members; ++i)
+        found =
+            found || reinterpret_cast<Form_pg_amop>(GETSTRUCT(&members->members[i]->tuple))->amoppurpose == AMOP_ORDER;
+    ReleaseCatCacheList(members);
+    return found;
+}
+
 Items<AccessChoice> supported_classes(const Scan& scan, Node* clause, int argument, const Term& term) {
     Items<AccessChoice> found;
     const RegProcedure support = support_function(clause);

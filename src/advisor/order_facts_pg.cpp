@@ -29,6 +29,9 @@ Term ordered_term(const Scan& scan, const PathKey* key) {
         const EquivalenceMember* member = lfirst_node(EquivalenceMember, cell);
         if (member->em_is_child)
             continue;
+        // A B-tree of distances from one constant would serve that constant alone.
+        if (IsA(member->em_expr, OpExpr) && is_distance(reinterpret_cast<OpExpr*>(member->em_expr)->opno))
+            continue;
         const Term term = term_of(scan, reinterpret_cast<Node*>(member->em_expr));
         if (!term.exists() || (OidIsValid(term.collation) && term.collation != equal->ec_collation))
             continue;

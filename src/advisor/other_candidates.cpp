@@ -14,6 +14,9 @@ class ByMethod {
             term.operator_class = choice.operator_class;
             if (choice.method == AccessMethod::btree)
                 continue;
+            // Where an inverted index can search, a GiST would only find signatures and look at many rows in vain.
+            if (choice.method == AccessMethod::gist && inverted(clause))
+                continue;
             Key& terms = terms_[static_cast<std::size_t>(choice.method)];
             if (std::find(terms.begin(), terms.end(), term) == terms.end())
                 terms.push_back(term);
@@ -33,6 +36,11 @@ class ByMethod {
     }
 
   private:
+    static bool inverted(const Clause& clause) {
+        return std::any_of(clause.serves.begin(), clause.serves.end(),
+                           [](const AccessChoice& choice) { return choice.method == AccessMethod::gin; });
+    }
+
     Key terms_[5];
 };
 

@@ -118,6 +118,8 @@ OperatorClassId class_of_family(Oid method, Oid family, Oid type);
 
 // The GiST class that can order by the distance (term op constant), or no_class.
 OperatorClassId distance_class(Oid operator_id, const Term& term);
+// Is it a distance operator of whatever access method?
+bool is_distance(Oid operator_id);
 
 // Classes for which the planner's support function of the clause's function can derive conditions on the term: LIKE
 // 'prefix%', ^ in a regular expression, starts_with(), network containment, PostGIS. `argument` is the term's position.

@@ -2,6 +2,7 @@
 
 #include "advisor/existing_indexes_pg.hpp"
 #include "advisor/index_definition_pg.hpp"
+#include "advisor/reason_pg.hpp"
 
 #include "pg/guard.hpp"
 #include "pg/text.hpp"
@@ -62,57 +63,10 @@ std::string unused_name(const HypotheticalIndex& index, std::set<std::string>& t
     return name;
 }
 
-std::string column_name(RelationId relation, ColumnNumber column) {
-    return pg::guard([=] { return get_attname(relation, column, false); });
-}
-
-std::string key_text(const Candidate& index) {
-    std::string text = pg::qualified_name(index.relation) + " (";
-    for (std::size_t i = 0; i < index.key.size(); ++i)
-        text += (i == 0 ? "" : ", ") + column_name(index.relation, index.key[i].column);
-    return text + ")";
-}
-
-// What the columns of the index are for, in the statements that it helps.
+// What the index is for, and how much it brings.
 std::string describe(const Candidate& index, const std::vector<Beneficiary>& helped,
-                     const std::vector<const StatementUse*>& uses) {
-    struct Part {
-        const char* what;
-        std::vector<std::string> columns;
-    };
-    std::vector<Part> parts = {{"equality on", {}}, {"join on", {}}, {"range on", {}}, {"order of", {}}, {"also", {}}};
-    for (const KeyColumn& column : index.key) {
-        std::size_t role = 4;
-        const auto look = [&](const std::vector<Clause>& clauses) {
-            for (const Clause& clause : clauses)
-                if (clause.column == column.column)
-                    role = std::min<std::size_t>(role, clause.kind == ClauseKind::join_equality ? 1
-                                                       : clause.kind == ClauseKind::range       ? 2
-                                                                                                : 0);
-        };
-        for (const StatementUse* use : uses)
-            for (const RelationUse& relation : use->relations) {
-                if (relation.relation != index.relation)
-                    continue;
-                look(relation.clauses);
-                for (const std::vector<Clause>& arm : relation.arms)
-                    look(arm);
-                for (const Key& order : relation.orders)
-                    for (const KeyColumn& ordered : order)
-                        if (ordered.column == column.column)
-                            role = std::min<std::size_t>(role, 3);
-            }
-        parts[role].columns.push_back(column_name(index.relation, column.column));
-    }
-    std::string text;
-    for (const Part& part : parts) {
-        if (part.columns.empty())
-            continue;
-        text += text.empty() ? "" : ", ";
-        text += part.what;
-        for (std::size_t i = 0; i < part.columns.size(); ++i)
-            text += (i == 0 ? " " : " and ") + part.columns[i];
-    }
+                     const std::vector<const StatementUse*>& uses, const Expressions& expressions) {
+    const std::string text = purpose(index, uses, expressions);
     if (helped.empty())
         return text;
     char figures[160];
@@ -203,9 +157,10 @@ Advice recommend(const std::vector<WorkloadStatement>& workload, const AdviceRul
         index.name = unused_name(index, names);
         found.name = index.name;
         found.definition = create_index_statement(index);
-        found.reason = describe(step.index, found.helped, uses);
+        found.reason = describe(step.index, found.helped, uses, costs.expressions());
         for (std::size_t i = 0; i < step.together.size(); ++i)
-            found.reason += (i == 0 ? "; pays only together with " : " and ") + key_text(step.together[i]);
+            found.reason +=
+                (i == 0 ? "; pays only together with " : " and ") + key_text(step.together[i], costs.expressions());
         const Oid relation = step.index.relation;
         if (pg::guard([=] { return get_rel_relkind(relation); }) == RELKIND_PARTITIONED_TABLE)
             found.build_note =
