@@ -49,6 +49,7 @@ SELECT * FROM advise('SELECT * FROM doc ORDER BY point(3, 4) <-> place LIMIT 5')
 SELECT * FROM advise('SELECT * FROM doc ORDER BY room <-> 17 LIMIT 5');
 SELECT * FROM advise('SELECT * FROM doc ORDER BY name <-> ''name 777'' LIMIT 5');
 SELECT * FROM advise('SELECT id FROM doc ORDER BY place <-> point(3, 4) DESC LIMIT 5', '{gist}');
+SELECT * FROM advise('SELECT place FROM doc WHERE name LIKE ''%77%''', '{btree,include}');
 SELECT * FROM advise('SELECT * FROM doc WHERE NOT (span @> 500)');
 -- BRIN: where values lie in the order of the rows, in a large table; B-trees switched off, they find more but are larger.
 SELECT * FROM advise('SELECT * FROM doc WHERE at BETWEEN ''2026-01-20'' AND ''2026-01-21''', '{brin}');

@@ -29,11 +29,11 @@ KeyColumn prefix_term(const Clause& clause) {
     return term;
 }
 
-Roles roles_of(const std::vector<Clause>& clauses, const IndexKinds& kinds) {
+Roles roles_of(const RelationUse& use, const std::vector<Clause>& clauses, const IndexKinds& kinds) {
     std::vector<Clause> sorted;
     for (const Clause& clause : clauses)
-        if (clause.kind != ClauseKind::search && (clause.column != 0 || kinds.expression) &&
-            (clause.kind != ClauseKind::prefix || kinds.opclass))
+        if (clause.kind != ClauseKind::search && !is_wide(use, clause.column) &&
+            (clause.column != 0 || kinds.expression) && (clause.kind != ClauseKind::prefix || kinds.opclass))
             sorted.push_back(clause);
     std::stable_sort(sorted.begin(), sorted.end(),
                      [](const Clause& a, const Clause& b) { return a.selectivity < b.selectivity; });
@@ -78,10 +78,10 @@ Key upright(Key order) {
 }
 
 // The part of an order that may be indexed.
-Key allowed_part(const Key& order, const IndexKinds& kinds) {
+Key allowed_part(const RelationUse& use, const Key& order, const IndexKinds& kinds) {
     Key part;
     for (const KeyColumn& column : order) {
-        if (column.column == 0 && !kinds.expression)
+        if ((column.column == 0 && !kinds.expression) || is_wide(use, column.column))
             break;
         part.push_back(column);
     }
@@ -107,9 +107,8 @@ bool is_among(const std::vector<ExpressionId>& sorted, ExpressionId id) {
     return id != 0 && std::binary_search(sorted.begin(), sorted.end(), id);
 }
 
-double width_of(const RelationUse& use, ColumnNumber column) {
-    const auto position = static_cast<std::size_t>(column - 1);
-    return position < use.column_widths.size() && use.column_widths[position] > 0.0 ? use.column_widths[position] : 8.0;
+bool is_sortable(const RelationUse& use, ColumnNumber column) {
+    return !is_wide(use, column) && !std::binary_search(use.unsortable.begin(), use.unsortable.end(), column);
 }
 
 // Keys and, after each, its prefixes: they are smaller, and serve more statements.
@@ -129,13 +128,13 @@ constexpr double share_with_many = 0.5;
 
 } // namespace
 
-std::vector<Key> btree_keys(const std::vector<Clause>& clauses, const std::vector<Key>& wanted_orders,
-                            const CandidateRules& rules) {
+std::vector<Key> btree_keys(const RelationUse& use, const std::vector<Clause>& clauses,
+                            const std::vector<Key>& wanted_orders, const CandidateRules& rules) {
     std::vector<Key> orders;
     for (const Key& order : wanted_orders)
-        if (Key part = upright(allowed_part(order, rules.kinds)); !part.empty())
+        if (Key part = upright(allowed_part(use, order, rules.kinds)); !part.empty())
             orders.push_back(std::move(part));
-    const Roles roles = roles_of(clauses, rules.kinds);
+    const Roles roles = roles_of(use, clauses, rules.kinds);
     const Key& equal = roles.equalities;
     const Key equal_or_any = joined(equal, roles.any_of);
     const Key range = roles.ranges.empty() ? Key{} : Key{roles.ranges.front()};
@@ -187,6 +186,8 @@ std::vector<ColumnNumber> worth_including(const RelationUse& use, const std::vec
     }
     for (const ColumnNumber column : needed)
         if (!contains(key, column)) {
+            if (is_wide(use, column))
+                return {};
             rest.push_back(column);
             width += width_of(use, column);
         }
@@ -198,15 +199,15 @@ std::vector<ColumnNumber> worth_including(const RelationUse& use, const std::vec
 
 void add_btrees(Collector& into, const RelationUse& use) {
     into.limit(into.rules().max_per_use);
-    add_with_prefixes(into, btree_keys(use.clauses, use.orders, into.rules()));
+    add_with_prefixes(into, btree_keys(use, use.clauses, use.orders, into.rules()));
     for (const std::vector<Clause>& arm : use.arms) {
-        add_with_prefixes(into, btree_keys(arm, {}, into.rules()));
+        add_with_prefixes(into, btree_keys(use, arm, {}, into.rules()));
         if (use.clauses.empty())
             continue;
         // An arm is searched together with what holds for all arms.
         std::vector<Clause> both = arm;
         both.insert(both.end(), use.clauses.begin(), use.clauses.end());
-        add_with_prefixes(into, btree_keys(both, {}, into.rules()));
+        add_with_prefixes(into, btree_keys(use, both, {}, into.rules()));
     }
 }
 
@@ -214,11 +215,15 @@ void add_covering(Collector& into, const RelationUse& use) {
     if (use.needed.empty())
         return;
     into.limit(into.rules().max_covering);
-    std::vector<Key> keys = btree_keys(use.clauses, use.orders, into.rules());
+    std::vector<Key> keys = btree_keys(use, use.clauses, use.orders, into.rules());
     // Without a clause or order that a B-tree knows an index may still be the smaller thing to read.
     if (keys.empty()) {
-        keys.push_back(Key{KeyColumn{use.needed.front()}});
-        if (use.needed.size() == 1 && width_of(use, use.needed.front()) <= share_with_few * use.row_width)
+        const auto first = std::find_if(use.needed.begin(), use.needed.end(),
+                                        [&](ColumnNumber column) { return is_sortable(use, column); });
+        if (first == use.needed.end())
+            return;
+        keys.push_back(Key{KeyColumn{*first}});
+        if (use.needed.size() == 1 && width_of(use, *first) <= share_with_few * use.row_width)
             into.add(Candidate{0, AccessMethod::btree, keys.front(), {}, 0});
     }
     // Also each leading column alone with all the others behind it: those that search keep their order.
@@ -233,7 +238,8 @@ void add_covering(Collector& into, const RelationUse& use) {
     into.limit(into.rules().max_covering);
     for (const Key& key : keys) {
         const std::vector<ColumnNumber> rest = worth_including(use, use.needed, key);
-        if (rest.empty() || key.size() + rest.size() > static_cast<std::size_t>(into.rules().max_key_columns))
+        if (rest.empty() || key.size() + rest.size() > static_cast<std::size_t>(into.rules().max_key_columns) ||
+            !std::all_of(rest.begin(), rest.end(), [&](ColumnNumber column) { return is_sortable(use, column); }))
             continue;
         Key longer = key;
         for (const ColumnNumber column : rest)
@@ -252,15 +258,15 @@ void add_partial(Collector& into, const RelationUse& use) {
         for (const Clause& clause : use.clauses) {
             if (!is_among(partial.clauses, clause.predicate))
                 rest.push_back(clause);
-            else if (clause.kind != ClauseKind::search && clause.column != 0)
+            else if (clause.kind != ClauseKind::search && clause.column != 0 && is_sortable(use, clause.column))
                 append(own, term_of(clause));
         }
-        std::vector<Key> keys = btree_keys(rest, use.orders, into.rules());
+        std::vector<Key> keys = btree_keys(use, rest, use.orders, into.rules());
         // Nothing else is asked: any key does, and that of the fewest different values is the smallest.
         if (keys.empty() && partial.selectivity <= into.rules().widest_sole_predicate) {
             if (!own.empty())
                 keys.push_back(Key{own.front()});
-            else if (!partial.needed.empty())
+            else if (!partial.needed.empty() && is_sortable(use, partial.needed.front()))
                 keys.push_back(Key{KeyColumn{partial.needed.front()}});
         }
         const std::size_t few = std::min<std::size_t>(keys.size(), 3);

@@ -31,6 +31,19 @@ inline KeyColumn term_of(const Clause& clause) {
     return KeyColumn{clause.column, false, false, clause.expression, 0};
 }
 
+// Average bytes of a column; 0 for an expression, whose width is not known here.
+inline double width_of(const RelationUse& use, ColumnNumber column) {
+    if (column <= 0)
+        return 0.0;
+    const auto position = static_cast<std::size_t>(column - 1);
+    return position < use.column_widths.size() && use.column_widths[position] > 0.0 ? use.column_widths[position] : 8.0;
+}
+
+// An entry of a B-tree holds a third of a page at most; a column that comes near that would make writes fail.
+inline bool is_wide(const RelationUse& use, ColumnNumber column) {
+    return width_of(use, column) > 800.0;
+}
+
 // Candidates of one use of a table, in order of promise; knows what it has, what is allowed, and when it is enough.
 class Collector {
   public:
@@ -61,8 +74,8 @@ class Collector {
 };
 
 // B-tree keys that the clauses of one conjunction and these orders ask for, best first, cut to the allowed width;
-// without prefixes.
-std::vector<Key> btree_keys(const std::vector<Clause>& clauses, const std::vector<Key>& orders,
+// without prefixes. `use` says how wide columns are.
+std::vector<Key> btree_keys(const RelationUse& use, const std::vector<Clause>& clauses, const std::vector<Key>& orders,
                             const CandidateRules& rules);
 
 // The columns of `needed` that are not in the key, where including them is worth trying: index-only scans of an index

@@ -22,6 +22,17 @@ bool holds_included(const std::vector<ColumnNumber>& wanted, const Key& key,
     });
 }
 
+// A key that only adds what the other index includes: as good as that one for index-only scans, and hardly better for
+// searches. Two indexes that differ by so little are not worth their keep.
+bool differs_by_included(const Key& key, const Key& existing, const std::vector<ColumnNumber>& included) {
+    if (existing.empty() || existing.size() >= key.size() || included.empty() || !is_prefix(existing, key))
+        return false;
+    return std::all_of(
+        key.begin() + static_cast<std::ptrdiff_t>(existing.size()), key.end(), [&](const KeyColumn& column) {
+            return column.column != 0 && std::binary_search(included.begin(), included.end(), column.column);
+        });
+}
+
 // The order of columns means nothing to GIN, GiST and BRIN.
 bool same_key(AccessMethod method, const Key& shorter, const Key& longer) {
     if (method == AccessMethod::btree)
@@ -100,7 +111,7 @@ void collect_terms(const RelationUse& use, const IndexKinds& kinds, std::set<Key
     const auto add = [&](const std::vector<Clause>& clauses) {
         for (const Clause& clause : clauses)
             if (clause.kind != ClauseKind::search && clause.kind != ClauseKind::prefix &&
-                (clause.column != 0 || kinds.expression))
+                !is_wide(use, clause.column) && (clause.column != 0 || kinds.expression))
                 terms.insert(term_of(clause));
     };
     add(use.clauses);
@@ -108,7 +119,7 @@ void collect_terms(const RelationUse& use, const IndexKinds& kinds, std::set<Key
         add(arm);
     for (const Key& order : use.orders)
         for (const KeyColumn& column : order)
-            if (column.column != 0 || kinds.expression)
+            if (!is_wide(use, column.column) && (column.column != 0 || kinds.expression))
                 terms.insert(column);
 }
 
@@ -172,7 +183,10 @@ bool is_served(const Candidate& candidate, const std::vector<ExistingIndex>& exi
         // What a hash does for one column a B-tree does as well.
         const bool as_hash = candidate.method == AccessMethod::hash && index.method == AccessMethod::btree &&
                              is_prefix(candidate.key, index.key);
-        return as_hash || (index.method == candidate.method && same_key(index.method, candidate.key, index.key) &&
+        const bool key =
+            same_key(index.method, candidate.key, index.key) ||
+            (index.method == AccessMethod::btree && differs_by_included(candidate.key, index.key, index.included));
+        return as_hash || (index.method == candidate.method && key &&
                            holds_included(candidate.included, index.key, index.included));
     });
 }

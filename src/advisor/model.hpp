@@ -135,8 +135,9 @@ struct RelationUse {
     bool limited = false;             // a LIMIT above it can stop its scan early
     double rows = 0.0;                // of the table, as the planner sees it
     double pages = 0.0;
-    double row_width = 0.0;            // bytes of a row of the table, 0: unknown
-    std::vector<double> column_widths; // average bytes of column 1, 2 ...; 0: not read
+    double row_width = 0.0;               // bytes of a row of the table, 0: unknown
+    std::vector<double> column_widths;    // average bytes of column 1, 2 ...; 0: not read
+    std::vector<ColumnNumber> unsortable; // columns whose type has no default B-tree class: no keys; sorted
 };
 
 // A statement as the algorithms see it.

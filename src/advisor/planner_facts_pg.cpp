@@ -21,6 +21,7 @@ extern "C" {
 #include "optimizer/plancat.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
+#include "utils/typcache.h"
 }
 
 namespace citadel::advisor {
@@ -36,6 +37,15 @@ void collect(const raw::Scan& scan) {
     raw::collect_orders(scan);
     pull_varattnos(reinterpret_cast<Node*>(scan.relation->reltarget->exprs), scan.relation->relid,
                    &scan.facts->returned);
+    for (int column = 1; column <= scan.relation->max_attr; ++column) {
+        const int offset = column - FirstLowInvalidHeapAttributeNumber;
+        if (scan.relation->attr_widths[column - scan.relation->min_attr] <= 0 &&
+            !bms_is_member(offset, scan.facts->returned))
+            continue; // not read
+        const auto number = static_cast<ColumnNumber>(column);
+        if (!OidIsValid(lookup_type_cache(get_atttype(scan.entry->relid, number), TYPECACHE_BTREE_OPFAMILY)->btree_opf))
+            scan.facts->unsortable.add(raw::UnsortableColumn{number});
+    }
     scan.facts->row_width = get_relation_data_width(scan.entry->relid, nullptr);
 }
 
@@ -221,6 +231,8 @@ void FactCollector::note(PlannerInfo* root, RelOptInfo* relation, const RangeTbl
     use.row_width = facts.row_width;
     for (AttrNumber column = 1; column <= relation->max_attr; ++column)
         use.column_widths.push_back(std::max<double>(relation->attr_widths[column - relation->min_attr], 0.0));
+    for (const raw::UnsortableColumn& column : facts.unsortable)
+        use.unsortable.push_back(column.number);
     Translation(facts, entry->relid, relation->relid, expressions_, use).run();
     uses_.push_back(std::move(use));
 }

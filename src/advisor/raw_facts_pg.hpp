@@ -76,11 +76,17 @@ struct DistanceTerm {
     OperatorClassId operator_class = 0;
 };
 
+// A column that the scan reads and no B-tree can have as key.
+struct UnsortableColumn {
+    ColumnNumber number = 0;
+};
+
 struct Facts {
     Items<Clause> clauses;
     Items<Restriction> restrictions;
     Items<OrderTerm> orders;
     Items<DistanceTerm> distances;
+    Items<UnsortableColumn> unsortable;
     Bitmapset* returned = nullptr; // columns that leave the scan, offset as above
     int arms = 0;
     int order_count = 0;

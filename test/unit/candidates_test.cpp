@@ -80,6 +80,23 @@ TEST(Candidates, SmallestReadWithoutAnyClause) {
     EXPECT_TRUE(has(candidates_for(use, {}), b_tree({column(2)}, {3})));
 }
 
+TEST(Candidates, KeysAreSortableAndNotTooWide) {
+    RelationUse use = use_with({});
+    use.needed = {2, 3};
+    use.unsortable = {2};
+    auto found = candidates_for(use, {});
+    EXPECT_TRUE(has(found, b_tree({column(3)}, {2})));
+    EXPECT_FALSE(has(found, b_tree({column(2)}, {3})));
+    EXPECT_FALSE(has(found, b_tree({column(3), column(2)})));
+    use = use_with({on(5, ClauseKind::equality), on(1, ClauseKind::equality, 0.1)});
+    use.column_widths[4] = 3000;
+    use.row_width = 3016;
+    use.needed = {1, 5};
+    found = candidates_for(use, {});
+    ASSERT_EQ(found.size(), 1u);
+    EXPECT_EQ(found.front(), b_tree({column(1)}));
+}
+
 TEST(Candidates, PredicateReplacesItsClause) {
     Clause open = on(2, ClauseKind::equality);
     open.predicate = is_open;
@@ -208,6 +225,15 @@ TEST(Candidates, ExtensionsCoverWhatTheirStatementsRead) {
     use.needed = {1, 2};
     const auto found = extensions_of(b_tree({column(1)}), {statement(use)}, {}, no_indexes);
     EXPECT_TRUE(has(found, b_tree({column(1)}, {2})));
+}
+
+TEST(Candidates, ServedByIncludedColumns) {
+    ExistingIndex covering;
+    covering.key = {column(1)};
+    covering.included = {2};
+    EXPECT_TRUE(is_served(b_tree({column(1), column(2)}), {covering}));
+    EXPECT_FALSE(is_served(b_tree({column(1), column(3)}), {covering}));
+    EXPECT_FALSE(is_served(b_tree({column(2), column(1)}), {covering}));
 }
 
 TEST(Candidates, ServedByTheSameColumnsInAnyOrderForGin) {
