@@ -17,7 +17,7 @@ VACUUM ANALYZE doc;
 CREATE FUNCTION advise(statement text, kinds text[] DEFAULT NULL) RETURNS TABLE (key text, sound boolean) LANGUAGE sql AS $$
     SELECT regexp_replace(definition, '^CREATE INDEX (CONCURRENTLY )?[^ ]+ ON am.doc USING ', ''),
            cost_after < cost_before AND size_bytes > 0 AND access_method = substring(definition FROM 'USING ([a-z]+)')
-    FROM citadel.recommend_indexes(ARRAY[statement], index_kinds => kinds)
+    FROM citadel.recommend_indexes(ARRAY[statement], index_kinds => kinds) ORDER BY 1
 $$;
 -- GIN: jsonb, arrays, full text, trigrams.
 SELECT * FROM advise('SELECT * FROM doc WHERE data @> ''{"k": 17}''');

@@ -17,7 +17,7 @@ struct Roles {
     Key all_joins;          // most selective first
 };
 
-constexpr double most_rows = 0.5;
+constexpr double most_rows = 0.4;
 
 KeyColumn prefix_term(const Clause& clause) {
     KeyColumn term = term_of(clause);

@@ -2,6 +2,7 @@
 
 #include "advisor/index_definition_pg.hpp"
 #include "advisor/planner_facts_pg.hpp"
+#include "advisor/regimes.hpp"
 #include "advisor/trust_pg.hpp"
 #include "capture/normalize.hpp"
 
@@ -83,6 +84,7 @@ void PlannerCosts::analyse(const WorkloadStatement& statement, Entry& entry, Sta
     for (const KnownValues& values : statement.known)
         regimes.push_back({capture::restore_literals(statement.text, values.literals), &values});
 
+    Regimes uses;
     std::map<Oid, std::string> unsupported;
     for (const Regime& regime : regimes) {
         const std::optional<pg::Error> failure = pg::try_subtransaction([&] {
@@ -104,8 +106,10 @@ void PlannerCosts::analyse(const WorkloadStatement& statement, Entry& entry, Sta
                 pg::raise(ERRCODE_FEATURE_NOT_SUPPORTED, "the statement's rules leave nothing to plan");
             check_permissions(made);
             plans.insert(plans.end(), made.begin(), made.end());
-            if (use.relations.empty())
-                use.relations = facts.uses();
+            if (regime.values == nullptr)
+                uses.generic = facts.uses();
+            else
+                uses.known.push_back(facts.uses());
             unsupported.insert(facts.unsupported().begin(), facts.unsupported().end());
             merge(entry.notes, notes.notes());
             entry.variants.push_back(Variant{std::move(analysed), parameters, regime.values != nullptr});
@@ -115,6 +119,7 @@ void PlannerCosts::analyse(const WorkloadStatement& statement, Entry& entry, Sta
         if (failure && reason.empty())
             reason = failure->what();
     }
+    use.relations = merged(uses);
     if (!entry.variants.empty() && use.relations.empty()) {
         entry.variants.clear();
         reason = unsupported.empty() ? "it reads no table" : unsupported.begin()->second;

@@ -1,5 +1,6 @@
 // Candidate rules beyond plain B-trees.
 #include "advisor/candidates.hpp"
+#include "advisor/regimes.hpp"
 
 #include <gtest/gtest.h>
 
@@ -246,6 +247,35 @@ TEST(Candidates, ServedByTheSameColumnsInAnyOrderForGin) {
     tree.key = {column(1), column(2)};
     EXPECT_TRUE(is_served(Candidate{table, AccessMethod::hash, {column(1)}, {}, 0}, {tree}));
     EXPECT_FALSE(is_served(Candidate{table, AccessMethod::hash, {column(2)}, {}, 0}, {tree}));
+}
+
+TEST(Regimes, PredicatesThatHoldInNearlyAllSets) {
+    RelationUse generic = use_with({on(1, ClauseKind::equality)});
+    RelationUse open = generic;
+    open.predicates = {{is_open, 0.05, {is_open}, {}}};
+    RelationUse other = generic;
+    other.predicates = {{is_open + 1, 0.05, {is_open + 1}, {}}};
+    EXPECT_TRUE(merged({{generic}, {{open}}})[0].predicates.empty()); // one set proves nothing
+    EXPECT_EQ(merged({{generic}, {{open}, {open}}})[0].predicates, open.predicates);
+    EXPECT_TRUE(merged({{generic}, {{open}, {open}, {other}}})[0].predicates.empty());
+    // What stands in the text holds always.
+    EXPECT_EQ(merged({{open}, {{open}}})[0].predicates, open.predicates);
+    EXPECT_EQ(merged({{}, {{open}, {open}}})[0].predicates, open.predicates);
+    EXPECT_TRUE(merged({{}, {{open}}})[0].predicates.empty());
+}
+
+TEST(Regimes, SearchesThatKnownValuesMakePossible) {
+    const RelationUse generic = use_with({on(1, ClauseKind::equality)});
+    Clause like = on(3, ClauseKind::prefix);
+    like.serves = {{AccessMethod::btree, pattern_class}};
+    RelationUse known = use_with({on(1, ClauseKind::equality), like});
+    RelationUse elsewhere = known;
+    elsewhere.relation = table + 1;
+    const auto uses = merged({{generic, generic}, {{known, generic}, {elsewhere}}});
+    ASSERT_EQ(uses.size(), 2u);
+    EXPECT_EQ(uses[0].clauses.size(), 2u);
+    EXPECT_EQ(uses[1].clauses.size(), 1u);
+    EXPECT_TRUE(merged({{}, {}}).empty());
 }
 
 } // namespace
