@@ -1,7 +1,11 @@
 #include "advisor/existing_indexes_pg.hpp"
 
+#include "pg/clock.hpp"
 #include "pg/guard.hpp"
+#include "pg/clock.hpp"
 #include "pg/memory.hpp"
+#include "pg/spi.hpp"
+#include "settings/settings.hpp"
 
 #include <algorithm>
 #include <optional>
@@ -16,6 +20,7 @@ extern "C" {
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
+#include "catalog/pg_type_d.h"
 #include "commands/defrem.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -201,6 +206,38 @@ ExistingIndex to_model(const RawIndex& raw, Oid id, Oid relation, Expressions& e
     return index;
 }
 
+// Scans since each index is watched, and whether it was watched, and not scanned, for long enough to call it unused.
+void add_usage(std::vector<ExistingIndex>& indexes) {
+    if (indexes.empty())
+        return;
+    std::string ids = "{";
+    for (const ExistingIndex& index : indexes)
+        ids += (ids.size() > 1 ? "," : "") + std::to_string(index.id);
+    pg::Spi spi;
+    const pg::Rows rows =
+        spi.query(R"(
+        SELECT i.id, coalesce(sum(greatest(u.scans_total, pg_stat_get_numscans(t.relid))), 0)::float8,
+               coalesce(bool_and(u.first_seen < $3 - make_interval(mins => $2)
+                                 AND coalesce(u.last_used, '-infinity') < $3 - make_interval(mins => $2)
+                                 AND pg_stat_get_numscans(t.relid) <= u.last_counter), false)
+        FROM unnest($1::oid[]) AS i (id)
+        CROSS JOIN LATERAL (SELECT i.id AS relid
+                            WHERE (SELECT c.relkind FROM pg_class AS c WHERE c.oid = i.id) = 'i'
+                            UNION ALL
+                            SELECT p.relid FROM pg_partition_tree(i.id::regclass) AS p WHERE p.isleaf
+                              AND (SELECT c.relkind FROM pg_class AS c WHERE c.oid = i.id) = 'I') AS t
+        LEFT JOIN citadel.index_counter AS u ON u.index = t.relid
+        GROUP BY i.id)",
+                  {pg::arg_as(OIDARRAYOID, ids + "}"),
+                   pg::arg(static_cast<std::int32_t>(settings::unused_index_age_min)), pg::arg_timestamptz(pg::now())});
+    for (std::size_t row = 0; row < rows.size(); ++row)
+        for (ExistingIndex& index : indexes)
+            if (index.id == rows.oid(row, 0)) {
+                index.scans = rows.float8(row, 1);
+                index.unused = rows.boolean(row, 2);
+            }
+}
+
 } // namespace
 
 Oid access_method_oid(AccessMethod method) {
@@ -236,6 +273,7 @@ std::vector<ExistingIndex> existing_indexes(Oid relation, Expressions& expressio
         found.push_back(to_model(raw, id, relation, expressions));
     }
     pg::guard([&] { table_close(table, NoLock); });
+    add_usage(found);
     return found;
 }
 

@@ -19,6 +19,7 @@ extern char* databases;               // '*' or a comma-separated list of names
 extern int max_job_workers;           // in the whole cluster
 extern int advise_interval_s;         // 0: the advise job is not scheduled
 extern int history_retention_min;     // age at which history is dropped
+extern int unused_index_age_min;      // not scanned for so long: unused
 extern int lifecycle_batch_ms;        // a batch of rows shall take about that long
 extern double lifecycle_load;         // share of the time in which batches run
 extern int lifecycle_max_lag_kb;      // rows are not moved while a standby is further behind

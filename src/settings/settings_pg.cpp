@@ -21,6 +21,7 @@ char* databases = nullptr;
 int max_job_workers = 2;
 int advise_interval_s = 60 * 60;
 int history_retention_min = 30 * 24 * 60;
+int unused_index_age_min = 30 * 24 * 60;
 int audit_retention_min = 0;
 int lifecycle_batch_ms = 100;
 double lifecycle_load = 0.5;
@@ -101,6 +102,8 @@ const Setting table[] = {
      "The index advisor runs this often in each database.", "0 turns the schedule off; run_job('advise') still works."},
     {"citadel_opt.history_retention", Int{&history_retention_min, day_min, 100 * 366 * day_min}, PGC_SIGHUP,
      GUC_UNIT_MIN, "Age at which history is dropped.", "History is dropped by whole days."},
+    {"citadel_opt.unused_index_age", Int{&unused_index_age_min, day_min, 100 * 366 * day_min}, PGC_SUSET, GUC_UNIT_MIN,
+     "An index counts as unused when nothing scanned it for so long.", "It must have been watched that long, too."},
     {"citadel_opt.lifecycle_batch_ms", Int{&lifecycle_batch_ms, 1, 60 * 1000}, PGC_SIGHUP, GUC_UNIT_MS,
      "Rows are moved in batches that take about this long.", "The number of rows in a batch adapts itself."},
     {"citadel_opt.lifecycle_load", Real{&lifecycle_load, 0.01, 1.0}, PGC_SIGHUP, 0,
