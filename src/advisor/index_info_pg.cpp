@@ -190,4 +190,35 @@ IndexOptInfo* copy_for_planner(const IndexOptInfo* form, RelOptInfo* relation, O
     return info;
 }
 
+IndexOptInfo* describe_carrier(const Node* const* expressions, std::size_t count, RelOptInfo* relation, Oid oid) {
+    IndexOptInfo* info = makeNode(IndexOptInfo);
+    info->indexoid = oid;
+    info->rel = relation;
+    info->pages = 1;
+    info->tuples = 1;
+    info->tree_height = -1;
+    info->ncolumns = static_cast<int>(count);
+    info->nkeycolumns = static_cast<int>(count);
+    info->indexkeys = static_cast<int*>(palloc0(sizeof(int) * count)); // all are expressions
+    info->canreturn = static_cast<bool*>(palloc0(sizeof(bool) * count));
+    info->indexcollations = static_cast<Oid*>(palloc0(sizeof(Oid) * count));
+    info->opfamily = static_cast<Oid*>(palloc0(sizeof(Oid) * count));
+    info->opcintype = static_cast<Oid*>(palloc0(sizeof(Oid) * count));
+    info->opclassoptions = static_cast<bytea**>(palloc0(sizeof(bytea*) * count));
+    for (std::size_t i = 0; i < count; ++i) {
+        auto* expression = static_cast<Expr*>(copyObjectImpl(expressions[i]));
+        info->indexprs = lappend(info->indexprs, expression);
+        info->indextlist =
+            lappend(info->indextlist, makeTargetEntry(expression, static_cast<AttrNumber>(i + 1), nullptr, false));
+    }
+    if (relation->relid != 1)
+        ChangeVarNodes(reinterpret_cast<Node*>(info->indexprs), 1, static_cast<int>(relation->relid), 0);
+    // A predicate that holds for no row: never proved, so create_index_paths() passes over it.
+    info->indpred = list_make1(makeBoolConst(false, false));
+    info->relam = BTREE_AM_OID;
+    info->immediate = true;
+    info->hypothetical = true;
+    return info;
+}
+
 } // namespace citadel::advisor

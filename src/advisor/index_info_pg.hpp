@@ -6,6 +6,8 @@
 
 #include "pg/server.hpp"
 
+#include <cstddef>
+
 extern "C" {
 #include "nodes/pathnodes.h"
 }
@@ -19,5 +21,8 @@ IndexOptInfo* describe_index(const HypotheticalIndex& index, Oid table);
 
 // A copy for one planner call, to be called under a guard.
 IndexOptInfo* copy_for_planner(const IndexOptInfo* form, RelOptInfo* relation, Oid oid, const IndexSize& size);
+
+// An index on these expressions (varno 1) that no path can use, for the statistics that come with it. Under a guard.
+IndexOptInfo* describe_carrier(const Node* const* expressions, std::size_t count, RelOptInfo* relation, Oid oid);
 
 } // namespace citadel::advisor

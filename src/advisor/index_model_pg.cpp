@@ -1,17 +1,351 @@
 #include "advisor/index_model_pg.hpp"
 
+#include "advisor/index_keys_pg.hpp"
+#include "advisor/index_size_methods.hpp"
 #include "advisor/index_size_pg.hpp"
+#include "advisor/statement_pg.hpp"
+
+#include "pg/guard.hpp"
+#include "pg/subtransaction.hpp"
+#include "pg/text.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+#include <utility>
+
+extern "C" {
+#include "access/brin.h"
+#include "access/brin_internal.h"
+#include "access/gist.h"
+#include "catalog/pg_am_d.h"
+#include "nodes/makefuncs.h"
+#include "optimizer/planner.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+}
 
 namespace citadel::advisor {
 
-std::function<IndexSize(double)> size_model(const HypotheticalIndex& index, const IndexOptInfo& form, Oid table) {
-    const int fill_factor = index.fill_factor;
-    return [table, fill_factor, &form](double rows) {
-        SizedIndex sized = sized_index(table, rows, form);
-        if (fill_factor > 0)
-            sized.fill_factor = fill_factor;
-        return btree_size(sized);
+namespace {
+
+using Model = std::function<IndexSize(double)>;
+
+// The key and included columns over the sampled rows; nothing when one of them cannot be had.
+struct Measured {
+    TableSample* sample = nullptr;
+    std::vector<SampledValues*> columns;
+    const std::vector<bool>* matching = nullptr; // nullptr: all rows
+    double share = 1.0;                          // of the table's rows that are in the index
+};
+
+// The share of the table's rows that the planner expects to satisfy the predicate: SELECT FROM ONLY table WHERE ...
+std::optional<double> planned_share(const IndexOptInfo& form, const ModelledTable& table) {
+    if (table.rows < 1.0)
+        return std::nullopt;
+    double share = 0.0;
+    const std::optional<pg::Error> failure = pg::try_subtransaction([&] {
+        const Statement all = Statement::analyse("SELECT FROM ONLY " + pg::qualified_name(table.table));
+        const List* queries = all.queries();
+        const List* predicate = form.indpred;
+        const double rows = pg::guard([=] {
+            Query* query = static_cast<Query*>(copyObjectImpl(linitial(queries)));
+            query->jointree->quals = reinterpret_cast<Node*>(
+                make_ands_explicit(static_cast<List*>(copyObjectImpl(predicate))));
+            return standard_planner(query, "", 0, nullptr)->planTree->plan_rows;
+        });
+        share = std::clamp(rows / table.rows, 0.0, 1.0);
+    });
+    if (failure && failure->sqlerrcode() == ERRCODE_QUERY_CANCELED)
+        throw *failure;
+    return failure ? std::nullopt : std::optional<double>(share);
+}
+
+std::optional<Measured> measure(const IndexOptInfo& form, const ModelledTable& table) {
+    Measured found;
+    found.sample = table.sample();
+    if (found.sample == nullptr)
+        return std::nullopt;
+    int expression = 0;
+    for (int i = 0; i < form.ncolumns; ++i) {
+        const auto column = static_cast<AttrNumber>(form.indexkeys[i]);
+        SampledValues* values =
+            column != InvalidAttrNumber
+                ? found.sample->column(column)
+                : found.sample->expression(static_cast<const Node*>(list_nth(form.indexprs, expression++)));
+        if (values == nullptr)
+            return std::nullopt;
+        found.columns.push_back(values);
+    }
+    if (form.indpred != NIL) {
+        found.matching = found.sample->matches(form.indpred);
+        if (found.matching == nullptr)
+            return std::nullopt;
+        const auto rows = static_cast<double>(std::count(found.matching->begin(), found.matching->end(), true));
+        const auto all = static_cast<double>(found.sample->size());
+        constexpr double rare = 100.0; // sampled rows that are too few to tell a share from
+        if (found.sample->whole() || rows >= rare)
+            found.share = rows / all;
+        else
+            found.share = planned_share(form, table).value_or((rows + 0.5) / (all + 1.0));
+    }
+    return found;
+}
+
+bool takes(const Measured& measured, std::size_t row) {
+    return measured.matching == nullptr || (*measured.matching)[row];
+}
+
+int alignment_bytes(char alignment) {
+    return alignment == TYPALIGN_CHAR ? 1 : alignment == TYPALIGN_SHORT ? 2 : alignment == TYPALIGN_INT ? 4 : 8;
+}
+
+// Mean bytes of an index tuple, aligned: index_form_tuple() row by row.
+double tuple_bytes(const Measured& measured) {
+    for (SampledValues* values : measured.columns)
+        measured.sample->measure(*values);
+    double sum = 0.0;
+    double rows = 0.0;
+    for (std::size_t row = 0; row < measured.sample->size(); ++row) {
+        if (!takes(measured, row))
+            continue;
+        bool null = false;
+        for (const SampledValues* values : measured.columns)
+            null = null || values->nulls[row];
+        std::int64_t bytes = null ? 16 : 8;
+        for (const SampledValues* values : measured.columns) {
+            if (values->nulls[row])
+                continue;
+            const std::int32_t own = values->bytes[row];
+            const int alignment = values->length > 0                  ? alignment_bytes(values->alignment)
+                                  : values->length == -1 && own > 127 ? 4
+                                                                      : 1;
+            bytes = (bytes + alignment - 1) / alignment * alignment + own;
+        }
+        sum += static_cast<double>((bytes + 7) / 8 * 8);
+        rows += 1.0;
+    }
+    return rows > 0.0 ? sum / rows : 0.0; // 0: from the statistics
+}
+
+// How often each key was seen among the rows of the index.
+SampledKeys keys_of(const Measured& measured, int key_columns) {
+    std::vector<std::uint64_t> hashes;
+    for (int i = 0; i < key_columns; ++i)
+        measured.sample->measure(*measured.columns[static_cast<std::size_t>(i)]);
+    for (std::size_t row = 0; row < measured.sample->size(); ++row) {
+        if (!takes(measured, row))
+            continue;
+        std::uint64_t hash = 0;
+        for (int i = 0; i < key_columns; ++i) {
+            const SampledValues& values = *measured.columns[static_cast<std::size_t>(i)];
+            hash = (hash ^ values.hashes[row]) * 0x9e3779b97f4a7c15ULL + (values.nulls[row] ? 1 : 0);
+            hash ^= hash >> 29;
+        }
+        hashes.push_back(hash);
+    }
+    const auto rows = static_cast<double>(hashes.size());
+    return count_keys(hashes, rows, measured.sample->whole());
+}
+
+// ---- B-tree
+
+SizedIndex with_rows(SizedIndex sized, const SampledKeys& keys, double rows) {
+    sized.rows = rows;
+    sized.distinct_keys = std::max(keys.distinct_of(rows), 1.0);
+    const double scale = keys.rows > 0.0 ? std::max(rows / keys.rows, 1.0) : 1.0;
+    sized.common.clear();
+    for (const double often : keys.common)
+        sized.common.push_back(often * scale);
+    return sized;
+}
+
+Model btree_model(const HypotheticalIndex& index, const IndexOptInfo& form, const ModelledTable& table) {
+    const int fill_factor = index.fill_factor > 0 ? index.fill_factor : 90;
+    SizedIndex sized = sized_index(table.table, table.rows, form);
+    sized.fill_factor = fill_factor;
+    bool look = form.indexprs != NIL || form.indpred != NIL || (sized.deduplicates && sized.distinct_keys <= 0.0);
+    if (!look && sized.deduplicates && form.nkeycolumns > 1) {
+        // Columns that depend on each other have fewer distinct keys than their statistics allow for.
+        SizedIndex least = sized;
+        least.distinct_keys = std::clamp(sized.distinct_least, 1.0, std::max(table.rows, 1.0));
+        const double most_pages = static_cast<double>(btree_size(sized).pages);
+        look = std::abs(most_pages - static_cast<double>(btree_size(least).pages)) > 0.03 * most_pages;
+    }
+    const std::optional<Measured> measured = look ? measure(form, table) : std::nullopt;
+    if (!measured) {
+        const double share = form.indpred != NIL ? planned_share(form, table).value_or(0.5) : 1.0;
+        const Oid oid = table.table;
+        return [oid, fill_factor, share, &form](double rows) {
+            SizedIndex current = sized_index(oid, rows, form);
+            current.rows = rows * share;
+            current.fill_factor = fill_factor;
+            return btree_size(current);
+        };
+    }
+    sized.tuple_bytes = tuple_bytes(*measured);
+    const SampledKeys keys = keys_of(*measured, form.nkeycolumns);
+    const double share = measured->share;
+    return [sized, keys, share](double rows) { return btree_size(with_rows(sized, keys, rows * share)); };
+}
+
+// ---- The others
+
+Model hash_model(const HypotheticalIndex& index, const IndexOptInfo& form, const ModelledTable& table) {
+    const int fill_factor = index.fill_factor > 0 ? index.fill_factor : 75;
+    const std::optional<Measured> measured = measure(form, table);
+    if (!measured)
+        return [fill_factor](double rows) { return hash_size(rows, 0.0, {}, fill_factor); };
+    // NULLs are not in a hash index.
+    SampledValues& values = *measured->columns.front();
+    measured->sample->measure(values);
+    std::vector<std::uint64_t> hashes;
+    for (std::size_t row = 0; row < measured->sample->size(); ++row)
+        if (takes(*measured, row) && !values.nulls[row])
+            hashes.push_back(values.hashes[row]);
+    const double rows_seen = std::max(static_cast<double>(measured->sample->size()), 1.0);
+    const double share = static_cast<double>(hashes.size()) / rows_seen;
+    const SampledKeys keys = count_keys(hashes, static_cast<double>(hashes.size()), measured->sample->whole());
+    return [=](double rows) {
+        const SizedIndex sized = with_rows({}, keys, rows * share);
+        return hash_size(rows * share, sized.distinct_keys, sized.common, fill_factor);
     };
+}
+
+// Bytes of one column's summary.
+double summary_bytes(const IndexOptInfo& form, int column, double width, int pages_per_range) {
+    const Oid type = form.opcintype[column];
+    const Oid family = form.opfamily[column];
+    switch (pg::guard([=] { return get_opfamily_proc(family, type, type, BRIN_PROCNUM_OPCINFO); })) {
+    case F_BRIN_BLOOM_OPCINFO: {
+        // A tenth of the rows that fit are taken as distinct, at a false positive rate of 1 %: brin_bloom.c.
+        const double distinct = 0.1 * 291.0 * pages_per_range;
+        return 16.0 + std::ceil(distinct * 9.585 / 8.0);
+    }
+    case F_BRIN_MINMAX_MULTI_OPCINFO:
+        return 24.0 + 32.0 * width; // 32 values: brin_minmax_multi.c
+    case F_BRIN_INCLUSION_OPCINFO:
+        return width + 2.0;
+    default:
+        return 2.0 * width;
+    }
+}
+
+Model brin_model(const HypotheticalIndex& index, const IndexOptInfo& form, const ModelledTable& table) {
+    const int pages_per_range = index.pages_per_range > 0 ? index.pages_per_range : BRIN_DEFAULT_PAGES_PER_RANGE;
+    const SizedIndex sized = sized_index(table.table, table.rows, form);
+    double bytes = 8.0;
+    for (int i = 0; i < form.nkeycolumns; ++i)
+        bytes += summary_bytes(form, i, sized.columns[static_cast<std::size_t>(i)].width, pages_per_range);
+    const double density = table.pages > 0 ? std::max(table.rows, 1.0) / table.pages : 100.0;
+    return [=](double rows) {
+        IndexSize size = brin_size(std::ceil(rows / density), pages_per_range, bytes);
+        size.tuples = rows; // as the planner is told: brin summarises all rows
+        return size;
+    };
+}
+
+double mean_rows_per_page(const ModelledTable& table) {
+    return table.pages > 0 ? std::max(table.rows / table.pages, 1.0) : 60.0;
+}
+
+Model gin_model(const HypotheticalIndex& index, const IndexOptInfo& form, const ModelledTable& table) {
+    SizedGin gin;
+    gin.rows_per_page = mean_rows_per_page(table);
+    gin.several_columns = form.nkeycolumns > 1;
+    double share = 1.0;
+    const std::optional<Measured> measured = measure(form, table);
+    const std::optional<pg::Error> failure = pg::try_subtransaction([&] {
+        if (!measured)
+            return;
+        std::vector<std::uint64_t> hashes;
+        double bytes = 0.0;
+        double rows = 0.0;
+        for (int i = 0; i < form.nkeycolumns; ++i) {
+            const auto column = static_cast<std::size_t>(i);
+            ExtractedEntries entries =
+                gin_entries(*measured->columns[column], measured->matching, form, i, index.key[column].operator_class);
+            hashes.insert(hashes.end(), entries.hashes.begin(), entries.hashes.end());
+            bytes += entries.key_bytes;
+            rows = i == 0 ? entries.rows : std::min(rows, entries.rows);
+        }
+        gin.key_bytes = hashes.empty() ? 4.0 : bytes / static_cast<double>(hashes.size());
+        const bool all =
+            measured->sample->whole() && rows >= measured->share * static_cast<double>(measured->sample->size()) - 0.5;
+        gin.keys = count_keys(hashes, rows, all);
+        share = measured->share;
+    });
+    if (failure && failure->sqlerrcode() == ERRCODE_QUERY_CANCELED)
+        throw *failure;
+    if (!measured || failure || gin.keys.rows < 1.0) {
+        if (form.indpred != NIL)
+            share = planned_share(form, table).value_or(0.5);
+        // Nothing is known: ten entries a row, each in ten rows.
+        gin.keys = SampledKeys{};
+        gin.keys.rows = 1000.0;
+        gin.keys.occurrences = 10000.0;
+        gin.keys.distinct = 1000.0;
+    }
+    return [gin, share](double rows) {
+        SizedGin sized = gin;
+        sized.rows = rows * share;
+        return gin_size(sized);
+    };
+}
+
+Model gist_model(const HypotheticalIndex& index, const IndexOptInfo& form, const ModelledTable& table) {
+    const int fill_factor = index.fill_factor > 0 ? index.fill_factor : 90;
+    double share = 1.0;
+    double bytes = 8.0;
+    double included = 0.0;
+    bool sorted = true;
+    const std::optional<Measured> measured = measure(form, table);
+    const SizedIndex sized = sized_index(table.table, table.rows, form);
+    for (int i = 0; i < form.ncolumns; ++i) {
+        const auto column = static_cast<std::size_t>(i);
+        double own = sized.columns[column].width;
+        if (i < form.nkeycolumns) {
+            const Oid type = form.opcintype[i];
+            const Oid family = form.opfamily[i];
+            sorted = sorted && pg::guard([=] {
+                         return OidIsValid(get_opfamily_proc(family, type, type, GIST_SORTSUPPORT_PROC));
+                     });
+            const std::optional<pg::Error> failure = pg::try_subtransaction([&] {
+                if (measured)
+                    own = gist_key_bytes(*measured->columns[column], measured->matching, form, i,
+                                         index.key[column].operator_class);
+            });
+            if (failure && failure->sqlerrcode() == ERRCODE_QUERY_CANCELED)
+                throw *failure;
+        } else {
+            included += own;
+        }
+        bytes += own;
+    }
+    if (measured)
+        share = measured->share;
+    else if (form.indpred != NIL)
+        share = planned_share(form, table).value_or(0.5);
+    const double inner = bytes - included;
+    return [=](double rows) { return gist_size(rows * share, bytes, inner, sorted, fill_factor); };
+}
+
+} // namespace
+
+std::function<IndexSize(double)> size_model(const HypotheticalIndex& index, const IndexOptInfo& form,
+                                            const ModelledTable& table) {
+    switch (index.access_method) {
+    case HASH_AM_OID:
+        return hash_model(index, form, table);
+    case BRIN_AM_OID:
+        return brin_model(index, form, table);
+    case GIN_AM_OID:
+        return gin_model(index, form, table);
+    case GIST_AM_OID:
+        return gist_model(index, form, table);
+    default:
+        return btree_model(index, form, table);
+    }
 }
 
 } // namespace citadel::advisor

@@ -1,5 +1,6 @@
 #include "advisor/index_pool_pg.hpp"
 
+#include "advisor/expression_statistics_pg.hpp"
 #include "advisor/index_info_pg.hpp"
 #include "advisor/index_model_pg.hpp"
 
@@ -77,6 +78,7 @@ IndexPool::IndexPool()
 }
 
 IndexPool::~IndexPool() {
+    state_->facts.clear(); // samples have memory contexts of their own below this one
     MemoryContextDelete(state_->memory);
 }
 
@@ -93,6 +95,9 @@ PreparedIndex& IndexPool::prepare(const HypotheticalIndex& index) {
     const Oid relation = index.relation;
     if (pg::guard([relation] { return get_rel_relkind(relation); }) != RELKIND_PARTITIONED_TABLE)
         state_->on_table(kept, relation);
+    if (std::any_of(index.key.begin(), index.key.end(),
+                    [](const HypotheticalColumn& column) { return column.expression != nullptr; }))
+        state_->with_expressions.push_back(&kept);
     return kept;
 }
 
@@ -108,7 +113,7 @@ std::int64_t IndexPool::bytes(PreparedIndex& index) {
     return bytes;
 }
 
-const TableFacts& IndexPool::State::facts_of(Oid table) {
+TableFacts& IndexPool::State::facts_of(Oid table) {
     const auto known = facts.find(table);
     if (known != facts.end())
         return known->second;
@@ -134,14 +139,84 @@ TableIndex& IndexPool::State::on_table(PreparedIndex& index, Oid table) {
     made->table = table;
     made->index = &index;
     made->form = describe_index(index.index, table);
-    made->model = size_model(index.index, *made->form, table);
-    while (pg::guard([this] { return SearchSysCacheExists1(RELOID, ObjectIdGetDatum(next)); }))
-        --next;
-    made->oid = next--;
+    const TableFacts& known_facts = facts_of(table);
+    made->model = size_model(index.index, *made->form,
+                             {table, known_facts.rows, known_facts.pages, [this, table] { return sample_of(table); }});
+    int expression = 0;
+    for (int i = 0; i < made->form->nkeycolumns; ++i)
+        made->statistics.push_back(
+            made->form->indexkeys[i] != InvalidAttrNumber
+                ? nullptr
+                : learn(table, static_cast<const Node*>(list_nth(made->form->indexprs, expression++))));
+    made->oid = unused_number();
     TableIndex& kept = *made;
     by_oid.emplace(kept.oid, &kept);
     index.tables.emplace(table, std::move(made));
     return kept;
+}
+
+// The topmost number that nothing has.
+Oid IndexPool::State::unused_number() {
+    while (pg::guard([this] { return SearchSysCacheExists1(RELOID, ObjectIdGetDatum(next)); }))
+        --next;
+    return next--;
+}
+
+TableSample* IndexPool::State::sample_of(Oid table) {
+    // A sample may take some ten megabytes and milliseconds; of many partitions, the first stand for what is known.
+    constexpr int most_tables = 200;
+    TableFacts& known = facts_of(table);
+    if (!known.sampled && sampled_tables < most_tables) {
+        const pg::MemorySwitch lasting(memory);
+        ++sampled_tables;
+        known.sampled = true;
+        known.sample = std::make_unique<TableSample>(table, known.rows, known.pages);
+    }
+    return known.sample != nullptr && known.sample->size() > 0 ? known.sample.get() : nullptr;
+}
+
+HeapTuple IndexPool::State::learn(Oid table, const Node* expression) {
+    TableFacts& known = facts_of(table);
+    for (std::size_t i = 0; i < known.expressions.size(); ++i)
+        if (equal(known.expressions[i], expression))
+            return known.statistics[i];
+    TableSample* sample = sample_of(table);
+    SampledValues* values = sample != nullptr ? sample->expression(expression) : nullptr;
+    const HeapTuple statistics = values != nullptr ? expression_statistics(table, *values, known.rows) : nullptr;
+    known.expressions.push_back(expression);
+    known.statistics.push_back(statistics);
+    if (statistics != nullptr && known.carrier == InvalidOid) {
+        known.carrier = unused_number();
+        tables_of_carriers.emplace(known.carrier, table);
+    }
+    return statistics;
+}
+
+HeapTuple IndexPool::State::statistics_of(Oid index, int column) {
+    const auto carrier = tables_of_carriers.find(index);
+    const auto found = by_oid.find(index);
+    const std::vector<HeapTuple>* all = carrier != tables_of_carriers.end() ? &facts_of(carrier->second).statistics
+                                        : found != by_oid.end()             ? &found->second->statistics
+                                                                            : nullptr;
+    const auto position = static_cast<std::size_t>(column - 1);
+    return all != nullptr && position < all->size() ? (*all)[position] : nullptr;
+}
+
+void IndexPool::State::learn_all(Oid table) {
+    TableFacts& known = facts_of(table);
+    for (; known.learned < with_expressions.size(); ++known.learned)
+        if (covers(*with_expressions[known.learned], table))
+            on_table(*with_expressions[known.learned], table);
+}
+
+IndexOptInfo* IndexPool::State::carrier_for(Oid table, RelOptInfo* relation) {
+    const TableFacts& known = facts_of(table);
+    if (known.carrier == InvalidOid)
+        return nullptr;
+    const auto* expressions = known.expressions.data();
+    const std::size_t count = known.expressions.size();
+    const Oid oid = known.carrier;
+    return pg::guard([=] { return describe_carrier(expressions, count, relation, oid); });
 }
 
 bool IndexPool::State::covers(const PreparedIndex& index, Oid table) {

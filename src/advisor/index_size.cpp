@@ -151,11 +151,12 @@ IndexSize btree_size(const SizedIndex& index) {
         size.pages = 1; // the metapage alone: an empty index has no root
         return size;
     }
-    const bool varies = std::any_of(index.columns.begin(), index.columns.end(),
-                                    [](const SizedColumn& column) { return column.variable_width; });
+    const bool varies =
+        index.tuple_bytes > 0.0 || std::any_of(index.columns.begin(), index.columns.end(),
+                                               [](const SizedColumn& column) { return column.variable_width; });
     const bool nullable = std::any_of(index.columns.begin(), index.columns.end(),
                                       [](const SizedColumn& column) { return column.null_fraction > 0.0; });
-    const double base = btree_tuple_size(index.columns);
+    const double base = index.tuple_bytes > 0.0 ? index.tuple_bytes : btree_tuple_size(index.columns);
     const double distinct = index.distinct_keys > 0.0 ? std::min(index.distinct_keys, index.rows) : index.rows;
 
     const double leaf_free = index.block_size * (100 - index.fill_factor) / 100.0;

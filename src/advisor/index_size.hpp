@@ -17,10 +17,12 @@ struct SizedColumn {
 struct SizedIndex {
     double rows = 0.0;
     std::vector<SizedColumn> columns; // key, then included columns
-    double distinct_keys = 0.0; // distinct values of the whole key, NULL counted as one; 0: unknown, taken as unique
-    std::vector<double> common; // rows of each of the most common keys, where known; part of distinct_keys
-    bool deduplicates = true;   // not for unique keys, INCLUDE, or operator classes without equalimage
-    int fill_factor = 90;       // per cent, leaf pages
+    double tuple_bytes = 0.0;         // measured mean of a tuple, aligned; 0: follows from the columns
+    double distinct_keys = 0.0;  // distinct values of the whole key, NULL counted as one; 0: unknown, taken as unique
+    double distinct_least = 0.0; // what distinct_keys is at least, if its columns are not independent
+    std::vector<double> common;  // rows of each of the most common keys, where known; part of distinct_keys
+    bool deduplicates = true;    // not for unique keys, INCLUDE, or operator classes without equalimage
+    int fill_factor = 90;        // per cent, leaf pages
     int block_size = 8192;
 };
 

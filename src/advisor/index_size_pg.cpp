@@ -6,6 +6,7 @@
 
 extern "C" {
 #include "access/htup_details.h"
+#include "access/nbtree.h"
 #include "catalog/pg_statistic.h"
 #include "catalog/pg_type.h"
 #include "nodes/nodeFuncs.h"
@@ -87,12 +88,26 @@ ColumnFacts type_facts(const Node* expression) {
     return facts;
 }
 
+// As _bt_allequalimage() decides: equal keys must look the same, which numeric or float keys do not.
+bool deduplicates(const IndexOptInfo& form) {
+    if (form.unique || form.ncolumns != form.nkeycolumns)
+        return false;
+    for (int i = 0; i < form.nkeycolumns; ++i) {
+        const Oid type = form.opcintype[i];
+        const Oid function = get_opfamily_proc(form.opfamily[i], type, type, BTEQUALIMAGE_PROC);
+        if (!OidIsValid(function) ||
+            !DatumGetBool(OidFunctionCall1Coll(function, form.indexcollations[i], ObjectIdGetDatum(type))))
+            return false;
+    }
+    return true;
+}
+
 } // namespace
 
 SizedIndex sized_index(Oid table, double rows, const IndexOptInfo& form) {
     SizedIndex index;
     index.rows = rows;
-    index.deduplicates = !form.unique && form.ncolumns == form.nkeycolumns;
+    index.deduplicates = pg::guard([&form] { return deduplicates(form); });
     double distinct = 1;
     bool known = true;
     const bool single = form.nkeycolumns == 1;
@@ -108,10 +123,10 @@ SizedIndex sized_index(Oid table, double rows, const IndexOptInfo& form) {
             continue;
         if (facts.distinct == 0)
             known = false;
-        else
-            // The columns taken as independent, as the planner does without extended statistics.
-            distinct *=
-                (facts.distinct < 0 ? -facts.distinct * rows : facts.distinct) + (facts.size.null_fraction > 0 ? 1 : 0);
+        const double own =
+            (facts.distinct < 0 ? -facts.distinct * rows : facts.distinct) + (facts.size.null_fraction > 0 ? 1 : 0);
+        distinct *= own; // the columns taken as independent, as the planner does without extended statistics
+        index.distinct_least = std::max(index.distinct_least, own);
         // NULLs are equal to deduplication, and no common value of the statistics.
         if (single && facts.size.null_fraction > 0)
             index.common.push_back(facts.size.null_fraction * rows);

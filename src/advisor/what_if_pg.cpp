@@ -19,7 +19,10 @@ extern "C" {
 #include "commands/explain.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/plancat.h"
+#include "parser/parsetree.h"
+#include "utils/acl.h"
 #include "utils/lsyscache.h"
+#include "utils/selfuncs.h"
 }
 
 namespace citadel::advisor {
@@ -29,6 +32,7 @@ namespace {
 ArmedIndexes::State* armed = nullptr;
 get_relation_info_hook_type previous_relation_info = nullptr;
 explain_get_index_name_hook_type previous_index_name = nullptr;
+get_index_stats_hook_type previous_index_statistics = nullptr;
 
 } // namespace
 
@@ -55,6 +59,9 @@ void inject(PlannerInfo* root, Oid table, bool is_parent, RelOptInfo* relation) 
         hide(relation);
     if (is_parent)
         return;
+    armed->pool.state().learn_all(table);
+    if (IndexOptInfo* carrier = armed->pool.state().carrier_for(table, relation); carrier != nullptr)
+        pg::guard([=] { relation->indexlist = lcons(carrier, relation->indexlist); });
     for (PreparedIndex* index : armed->added) {
         if (!armed->pool.state().covers(*index, table))
             continue;
@@ -71,6 +78,32 @@ void relation_info_hook(PlannerInfo* root, Oid table, bool is_parent, RelOptInfo
         previous_relation_info(root, table, is_parent, relation);
     if (armed != nullptr)
         pg::boundary([=] { inject(root, table, is_parent, relation); });
+}
+
+// Statistics show data: to operators that may leak it, only when the user may read the table.
+bool may_see_statistics(PlannerInfo* root, const RelOptInfo* relation) {
+    if (relation == nullptr)
+        return true; // the caller asks for correlation and width
+    const RangeTblEntry* entry = planner_rt_fetch(relation->relid, root);
+    return entry->securityQuals == NIL && pg_class_aclcheck(entry->relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
+}
+
+// The statistics of an index column that is an expression, where the index is one of ours.
+bool index_statistics_hook(PlannerInfo* root, Oid index, AttrNumber column, VariableStatData* data) {
+    if (armed != nullptr) {
+        HeapTuple statistics = nullptr;
+        pg::boundary([&] {
+            if (is_ours(root))
+                statistics = armed->pool.state().statistics_of(index, column);
+        });
+        if (HeapTupleIsValid(statistics)) {
+            data->statsTuple = statistics;
+            data->freefunc = [](HeapTuple) {}; // it belongs to the pool
+            data->acl_ok = may_see_statistics(root, data->rel);
+            return true;
+        }
+    }
+    return previous_index_statistics != nullptr && previous_index_statistics(root, index, column, data);
 }
 
 const char* index_name_hook(Oid index) {
@@ -210,6 +243,8 @@ std::vector<Oid> ArmedIndexes::existing_used_by(const std::vector<PlannedStmt*>&
 void install_what_if() {
     previous_relation_info = get_relation_info_hook;
     get_relation_info_hook = relation_info_hook;
+    previous_index_statistics = get_index_stats_hook;
+    get_index_stats_hook = index_statistics_hook;
     previous_index_name = explain_get_index_name_hook;
     explain_get_index_name_hook = index_name_hook;
 }

@@ -12,6 +12,7 @@ extern "C" {
 #include "catalog/pg_foreign_server_d.h"
 #include "catalog/pg_namespace_d.h"
 #include "catalog/pg_tablespace_d.h"
+#include "commands/vacuum.h"
 #include "commands/explain.h"
 #if PG_VERSION_NUM >= 180000
 #include "commands/explain_format.h"
@@ -236,6 +237,16 @@ inline AttrMap* attribute_map(TupleDesc inner, TupleDesc outer) {
     return build_attrmap_by_name(inner, outer, false);
 #else
     return build_attrmap_by_name(inner, outer);
+#endif
+}
+
+// Statistics as detailed as default_statistics_target says, for values that are no column.
+inline void use_default_statistics_target(VacAttrStats* statistics) {
+#if PG_VERSION_NUM >= 170000
+    statistics->attstattarget = -1;
+#else
+    statistics->attr = static_cast<Form_pg_attribute>(palloc0(ATTRIBUTE_FIXED_PART_SIZE));
+    statistics->attr->attstattarget = -1;
 #endif
 }
 
