@@ -50,8 +50,8 @@ std::optional<double> planned_share(const IndexOptInfo& form, const ModelledTabl
         const List* predicate = form.indpred;
         const double rows = pg::guard([=] {
             Query* query = static_cast<Query*>(copyObjectImpl(linitial(queries)));
-            query->jointree->quals = reinterpret_cast<Node*>(
-                make_ands_explicit(static_cast<List*>(copyObjectImpl(predicate))));
+            query->jointree->quals =
+                reinterpret_cast<Node*>(make_ands_explicit(static_cast<List*>(copyObjectImpl(predicate))));
             return standard_planner(query, "", 0, nullptr)->planTree->plan_rows;
         });
         share = std::clamp(rows / table.rows, 0.0, 1.0);

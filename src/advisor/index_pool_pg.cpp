@@ -6,8 +6,10 @@
 
 #include "pg/guard.hpp"
 #include "pg/memory.hpp"
+#include "pg/subtransaction.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 extern "C" {
@@ -99,6 +101,16 @@ PreparedIndex& IndexPool::prepare(const HypotheticalIndex& index) {
                     [](const HypotheticalColumn& column) { return column.expression != nullptr; }))
         state_->with_expressions.push_back(&kept);
     return kept;
+}
+
+PreparedIndex& IndexPool::prepare_inert(const HypotheticalIndex& index) {
+    HypotheticalIndex nothing;
+    nothing.relation = index.relation;
+    nothing.name = index.name;
+    state_->indexes.push_back(std::make_unique<PreparedIndex>(nothing));
+    state_->indexes.back()->inert = true;
+    state_->indexes.back()->bytes = 0;
+    return *state_->indexes.back();
 }
 
 std::int64_t IndexPool::bytes(PreparedIndex& index) {
@@ -204,9 +216,15 @@ HeapTuple IndexPool::State::statistics_of(Oid index, int column) {
 
 void IndexPool::State::learn_all(Oid table) {
     TableFacts& known = facts_of(table);
-    for (; known.learned < with_expressions.size(); ++known.learned)
-        if (covers(*with_expressions[known.learned], table))
-            on_table(*with_expressions[known.learned], table);
+    for (; known.learned < with_expressions.size(); ++known.learned) {
+        PreparedIndex& index = *with_expressions[known.learned];
+        if (!covers(index, table) || index.tables.count(table) != 0)
+            continue;
+        // One that cannot stand on this partition must not end the planner calls of all others.
+        const std::optional<pg::Error> failure = pg::try_subtransaction([&] { on_table(index, table); });
+        if (failure && failure->sqlerrcode() == ERRCODE_QUERY_CANCELED)
+            throw *failure;
+    }
 }
 
 IndexOptInfo* IndexPool::State::carrier_for(Oid table, RelOptInfo* relation) {
@@ -220,6 +238,8 @@ IndexOptInfo* IndexPool::State::carrier_for(Oid table, RelOptInfo* relation) {
 }
 
 bool IndexPool::State::covers(const PreparedIndex& index, Oid table) {
+    if (index.inert)
+        return false;
     if (index.index.relation == table)
         return true;
     const std::vector<Oid>& above = facts_of(table).ancestors;

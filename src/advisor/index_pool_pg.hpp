@@ -50,6 +50,7 @@ class PreparedIndex {
     explicit PreparedIndex(HypotheticalIndex described) : index(std::move(described)) {}
     HypotheticalIndex index;
     std::map<Oid, std::unique_ptr<TableIndex>> tables; // worked out so far
+    bool inert = false;                                // it could not be prepared: seen by nobody
     std::int64_t bytes = -1;                           // over all tables; -1: not asked for yet
 };
 
@@ -58,7 +59,7 @@ struct TableFacts {
     double rows = 0.0; // as the planner estimates them
     BlockNumber pages = 0;
     std::vector<Oid> ancestors; // partitioned tables above it
-    std::size_t learned = 0; // indexes with expressions that were looked at
+    std::size_t learned = 0;    // indexes with expressions that were looked at
     bool sampled = false;
     std::unique_ptr<TableSample> sample; // nullptr: not asked for, or not to be had
     // Expressions whose statistics are known, as an index that no path can use: the planner finds statistics of

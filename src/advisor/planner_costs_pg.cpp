@@ -158,9 +158,21 @@ PreparedIndex& PlannerCosts::prepared(const Candidate& candidate) {
     const auto known = prepared_.find(candidate);
     if (known != prepared_.end())
         return *known->second;
-    HypotheticalIndex index = hypothetical_index(candidate, expressions_);
-    index.name = "candidate_" + std::to_string(prepared_.size() + 1);
-    return *prepared_.emplace(candidate, &pool_.prepare(index)).first->second;
+    HypotheticalIndex index;
+    PreparedIndex* made = nullptr;
+    const std::optional<pg::Error> failure = pg::try_subtransaction([&] {
+        index = hypothetical_index(candidate, expressions_);
+        index.name = "candidate_" + std::to_string(prepared_.size() + 1);
+        made = &pool_.prepare(index);
+    });
+    if (failure && ends_the_run(*failure))
+        throw *failure;
+    if (failure) {
+        // CREATE INDEX would fail, too: it helps nobody, and so is never chosen.
+        index.relation = candidate.relation;
+        made = &pool_.prepare_inert(index);
+    }
+    return *prepared_.emplace(candidate, made).first->second;
 }
 
 const HypotheticalIndex& PlannerCosts::hypothetical(const Candidate& candidate) {
