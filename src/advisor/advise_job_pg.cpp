@@ -97,27 +97,61 @@ std::int64_t store(pg::Spi& spi, const Recommendation& found, const std::vector<
     return id;
 }
 
+std::string id_list(const std::vector<std::int64_t>& ids) {
+    std::string list = "{";
+    for (const std::int64_t id : ids)
+        list += (list.size() > 1 ? "," : "") + std::to_string(id);
+    return list + "}";
+}
+
 // Open recommendations that this run did not find again: their index exists now, or they are no longer worth having.
-void close_vanished(pg::Spi& spi, const std::vector<std::int64_t>& found) {
-    std::string ids = "{";
-    for (const std::int64_t id : found)
-        ids += (ids.size() > 1 ? "," : "") + std::to_string(id);
-    ids += "}";
+// Nothing can be said of those that help a statement which could not be examined this time; they stay, unless their
+// table is gone.
+void close_vanished(pg::Spi& spi, const std::vector<std::int64_t>& found, const CapturedWorkload& workload,
+                    const Advice& advice) {
+    std::vector<std::int64_t> queries;
+    std::vector<std::int64_t> users;
+    for (const SkippedStatement& skipped : advice.skipped) {
+        queries.push_back(workload.statements[skipped.statement].query_id);
+        users.push_back(workload.statements[skipped.statement].user);
+    }
     spi.execute(R"(
+        WITH existing AS (
+            SELECT n.nspname, c.relname,
+                   pg_catalog.substring(citadel.index_definition(i.indexrelid), ' USING .*$') AS columns
+            FROM pg_catalog.pg_index i
+            JOIN pg_catalog.pg_class c ON c.oid = i.indrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            WHERE i.indisvalid AND (n.nspname, c.relname) IN
+                (SELECT w.schema_name, w.relation_name FROM citadel.index_recommendation w WHERE w.status = 'open')
+        ), judged AS (
+            SELECT r.id,
+                   EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                           WHERE n.nspname = r.schema_name AND c.relname = r.relation_name) AS table_exists,
+                   CASE WHEN r.action = 'drop'
+                        THEN NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = r.index_oid)
+                        ELSE EXISTS (SELECT FROM existing e,
+                                LATERAL (SELECT pg_catalog.substring(r.definition, ' USING .*$'),
+                                                pg_catalog.rtrim(pg_catalog.substring(r.definition, ' USING .*$'), ')'))
+                                    AS wanted (columns, start)
+                                WHERE e.nspname = r.schema_name AND e.relname = r.relation_name
+                                  AND (e.columns = wanted.columns OR pg_catalog.starts_with(e.columns, wanted.start || ',')
+                                       OR pg_catalog.starts_with(e.columns, wanted.start || ') INCLUDE ')))
+                   END AS applied,
+                   EXISTS (SELECT FROM citadel.index_recommendation_query q
+                           JOIN ROWS FROM (pg_catalog.unnest($2::bigint[]), pg_catalog.unnest($3::bigint[])) AS s (query_id, user_id)
+                             ON q.query_id = s.query_id AND q.user_id::bigint = s.user_id
+                           WHERE q.recommendation_id = r.id)
+                   OR EXISTS (SELECT FROM existing e -- locked just now
+                              WHERE e.nspname = r.schema_name AND e.relname = r.relation_name AND e.columns IS NULL)
+                       AS unexamined
+            FROM citadel.index_recommendation r WHERE r.status = 'open' AND r.id <> ALL ($1)
+        )
         UPDATE citadel.index_recommendation r
-        SET status = CASE WHEN EXISTS (
-                SELECT FROM pg_catalog.pg_index i
-                JOIN pg_catalog.pg_class c ON c.oid = i.indrelid
-                JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-                CROSS JOIN LATERAL (SELECT
-                    pg_catalog.rtrim(pg_catalog.substring(pg_catalog.pg_get_indexdef(i.indexrelid), ' USING .*$'), ')'),
-                    pg_catalog.rtrim(pg_catalog.substring(r.definition, ' USING .*$'), ')')) AS d (existing, wanted)
-                WHERE n.nspname = r.schema_name AND c.relname = r.relation_name AND i.indisvalid
-                  AND (d.existing = d.wanted OR pg_catalog.starts_with(d.existing, d.wanted || ',')
-                       OR pg_catalog.starts_with(d.existing, d.wanted || ') INCLUDE ')))
-            THEN 'applied' ELSE 'obsolete' END
-        WHERE r.status = 'open' AND r.id <> ALL ($1))",
-                {pg::arg_as(INT8ARRAYOID, ids)});
+        SET status = CASE WHEN j.applied AND j.table_exists THEN 'applied' ELSE 'obsolete' END
+        FROM judged j
+        WHERE j.id = r.id AND (j.applied OR NOT j.unexamined OR NOT j.table_exists))",
+                {pg::arg_as(INT8ARRAYOID, id_list(found)), pg::arg_as(INT8ARRAYOID, id_list(queries)),
+                 pg::arg_as(INT8ARRAYOID, id_list(users))});
 }
 
 // What is closed goes when the history does that it rests on.
@@ -188,7 +222,7 @@ void run_advise(std::int64_t run_id) {
             found.push_back(id);
     // An empty history says nothing about yesterday's recommendations.
     if (advice.examined > 0)
-        close_vanished(spi, found);
+        close_vanished(spi, found, workload, advice);
     store_advice(findings, workload.statements, advice);
     prune(spi);
     log_run(spi, run_id, started, workload, advice);

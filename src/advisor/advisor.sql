@@ -17,7 +17,11 @@ CREATE TABLE citadel.index_recommendation (
     reason text NOT NULL,
     evidence jsonb NOT NULL,
     first_found timestamptz NOT NULL DEFAULT pg_catalog.now(),
-    last_found timestamptz NOT NULL DEFAULT pg_catalog.now()
+    last_found timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    action text NOT NULL DEFAULT 'create' CHECK (action IN ('create', 'drop', 'replace')),
+    index_oid oid,
+    build_seconds float8,
+    confidence float8
 );
 CREATE INDEX index_recommendation_relation ON citadel.index_recommendation (schema_name, relation_name, status);
 REVOKE ALL ON citadel.index_recommendation FROM PUBLIC;
@@ -32,7 +36,7 @@ COMMENT ON COLUMN citadel.index_recommendation.definition IS
 'The exact statement that builds the index; without CONCURRENTLY on a partitioned table, where the server refuses it (see evidence, build_note)';
 COMMENT ON COLUMN citadel.index_recommendation.access_method IS 'Access method of the index';
 COMMENT ON COLUMN citadel.index_recommendation.status IS
-'open; applied: an index with these columns exists now; obsolete: no longer found worth having, or the table is gone';
+'open; applied: an index with these columns exists now (or is gone, where it was to be dropped); obsolete: no longer found worth having, or the table is gone';
 COMMENT ON COLUMN citadel.index_recommendation.size_bytes IS 'Estimated size if built now, over all partitions, in bytes';
 COMMENT ON COLUMN citadel.index_recommendation.cost_before IS
 'Planner cost of the whole workload before this index, with those chosen before it; weighted by measured load';
@@ -46,6 +50,13 @@ COMMENT ON COLUMN citadel.index_recommendation.evidence IS
 'The statements helped most with costs and plans before and after (constants removed), build_note';
 COMMENT ON COLUMN citadel.index_recommendation.first_found IS 'When it was first found';
 COMMENT ON COLUMN citadel.index_recommendation.last_found IS 'When it was last found';
+COMMENT ON COLUMN citadel.index_recommendation.action IS
+'create; drop: an index that exists costs more than it gives; replace: the new index, and then the old one goes';
+COMMENT ON COLUMN citadel.index_recommendation.index_oid IS 'OID of the index to drop or to replace; NULL for create';
+COMMENT ON COLUMN citadel.index_recommendation.build_seconds IS
+'Estimated time to build it, in seconds; see citadel.index_build_plan()';
+COMMENT ON COLUMN citadel.index_recommendation.confidence IS
+'0..1: how far the figures can be relied on; evidence, confidence, says why';
 SELECT pg_catalog.pg_extension_config_dump('citadel.index_recommendation', '');
 SELECT pg_catalog.pg_extension_config_dump('citadel.index_recommendation_id_seq', '');
 

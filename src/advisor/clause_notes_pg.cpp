@@ -4,8 +4,8 @@
 #include "advisor/what_if_pg.hpp"
 
 #include "pg/boundary.hpp"
-#include "pg/compat.hpp"
 #include "pg/guard.hpp"
+#include "pg/plan_tree.hpp"
 
 #include <algorithm>
 

@@ -24,12 +24,21 @@ namespace citadel::advisor {
 
 namespace {
 
-// What ends the whole run, not one statement: cancel, shutdown, lack of memory.
+// What ends the whole run, not one statement: cancel, shutdown, a full disk. Lack of memory is the statement's own as a
+// rule (its partitions do not fit the lock table, its plan does not fit), and its subtransaction gives it back.
 bool ends_the_run(const pg::Error& error) {
     const int code = error.sqlerrcode();
     return code == ERRCODE_QUERY_CANCELED || ERRCODE_TO_CATEGORY(code) == ERRCODE_OPERATOR_INTERVENTION ||
-           ERRCODE_TO_CATEGORY(code) == ERRCODE_INSUFFICIENT_RESOURCES;
+           (ERRCODE_TO_CATEGORY(code) == ERRCODE_INSUFFICIENT_RESOURCES && code != ERRCODE_OUT_OF_MEMORY);
 }
+
+// Everything that plans runs in a subtransaction that is rolled back, so no lock on a user's table outlives one call.
+template <class Body>
+std::optional<pg::Error> without_locks(Body&& body) {
+    return pg::try_discarded_subtransaction(std::forward<Body>(body));
+}
+
+constexpr int most_failures = 3;
 
 bool role_exists(Oid role) {
     return pg::guard([role] { return SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(role)); });
@@ -87,11 +96,13 @@ void PlannerCosts::analyse(const WorkloadStatement& statement, Entry& entry, Sta
     Regimes uses;
     std::map<Oid, std::string> unsupported;
     for (const Regime& regime : regimes) {
-        const std::optional<pg::Error> failure = pg::try_subtransaction([&] {
-            Statement analysed = Statement::analyse(regime.text);
-            if (entry.user != InvalidOid)
-                if (const std::string why = distrust(analysed, entry.user); !why.empty())
+        const std::optional<pg::Error> failure = without_locks([&] {
+            Statement analysed = Statement::analyse(regime.text, [user = entry.user](const Statement& known) {
+                if (user == InvalidOid)
+                    return;
+                if (const std::string why = distrust(known, user); !why.empty())
                     pg::raise(ERRCODE_INSUFFICIENT_PRIVILEGE, why);
+            });
             const bool bound = regime.values != nullptr && !analysed.parameter_types().empty();
             ParamListInfo parameters = nullptr;
             if (bound) {
@@ -127,7 +138,7 @@ void PlannerCosts::analyse(const WorkloadStatement& statement, Entry& entry, Sta
 }
 
 std::optional<std::string> PlannerCosts::add(const WorkloadStatement& statement) {
-    Entry entry{statement.user, statement.search_path, {}, {}};
+    Entry entry{statement.user, statement.search_path, {}, {}, 0.0, 0};
     StatementUse use;
     std::string reason;
     if (statement.truncated)
@@ -143,7 +154,7 @@ std::optional<std::string> PlannerCosts::add(const WorkloadStatement& statement)
     leave_role();
     if (entry.user != InvalidOid && entry.user != GetUserId() && !superuser()) {
         // Who asks must be allowed to see it as well: estimates tell about data.
-        const std::optional<pg::Error> failure = pg::try_subtransaction([&] { check_permissions(plans); });
+        const std::optional<pg::Error> failure = without_locks([&] { check_permissions(plans); });
         if (failure && ends_the_run(*failure))
             throw *failure;
         if (failure)
@@ -154,43 +165,44 @@ std::optional<std::string> PlannerCosts::add(const WorkloadStatement& statement)
     return std::nullopt;
 }
 
-PreparedIndex& PlannerCosts::prepared(const Candidate& candidate) {
+// nullptr when it cannot be built: its table was dropped or changed meanwhile.
+PreparedIndex* PlannerCosts::prepared(const Candidate& candidate) {
     const auto known = prepared_.find(candidate);
     if (known != prepared_.end())
-        return *known->second;
-    HypotheticalIndex index;
+        return known->second;
+    leave_role();
     PreparedIndex* made = nullptr;
-    const std::optional<pg::Error> failure = pg::try_subtransaction([&] {
-        index = hypothetical_index(candidate, expressions_);
+    const std::optional<pg::Error> failure = without_locks([&] {
+        HypotheticalIndex index = hypothetical_index(candidate, expressions_);
         index.name = "candidate_" + std::to_string(prepared_.size() + 1);
         made = &pool_.prepare(index);
     });
     if (failure && ends_the_run(*failure))
         throw *failure;
-    if (failure) {
-        // CREATE INDEX would fail, too: it helps nobody, and so is never chosen.
-        index.relation = candidate.relation;
-        made = &pool_.prepare_inert(index);
-    }
-    return *prepared_.emplace(candidate, made).first->second;
+    prepared_.emplace(candidate, made);
+    return made;
 }
 
 const HypotheticalIndex& PlannerCosts::hypothetical(const Candidate& candidate) {
-    return description_of(prepared(candidate));
+    PreparedIndex* const index = prepared(candidate);
+    if (index == nullptr)
+        pg::raise(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "a table was changed while the advisor ran");
+    return description_of(*index);
 }
 
-std::vector<PreparedIndex*> PlannerCosts::resolve(const std::vector<Candidate>& candidates) {
-    std::vector<PreparedIndex*> indexes;
-    indexes.reserve(candidates.size());
-    for (const Candidate& candidate : candidates)
-        indexes.push_back(&prepared(candidate));
-    return indexes;
+PlannerCosts::Resolved PlannerCosts::resolve(const std::vector<Candidate>& candidates) {
+    Resolved resolved;
+    for (std::size_t i = 0; i < candidates.size(); ++i)
+        if (PreparedIndex* const index = prepared(candidates[i]); index != nullptr) {
+            resolved.indexes.push_back(index);
+            resolved.positions.push_back(i);
+        }
+    return resolved;
 }
 
 void PlannerCosts::prepare(const std::vector<Candidate>& candidates) {
-    leave_role();
     for (const Candidate& candidate : candidates)
-        prepared(candidate);
+        (void)prepared(candidate);
 }
 
 Priced PlannerCosts::price(std::size_t statement, const Configuration& configuration) {
@@ -198,20 +210,24 @@ Priced PlannerCosts::price(std::size_t statement, const Configuration& configura
     Entry& entry = entries_.at(statement);
     Priced priced;
     priced.knows_used = true;
+    priced.cost = entry.last_cost;
+    if (entry.failures >= most_failures)
+        return priced;
     std::vector<bool> used(configuration.added.size());
-    const std::vector<PreparedIndex*> added = resolve(configuration.added);
+    const Resolved added = resolve(configuration.added);
     enter_role(entry);
     double sum = 0.0;
-    const std::optional<pg::Error> failure = pg::try_subtransaction([&] {
+    const std::optional<pg::Error> failure = without_locks([&] {
         const pg::MemoryScope scratch("citadel_opt plan");
-        const ArmedIndexes armed(pool_, added, configuration.hidden);
-        for (const Variant& variant : entry.variants) {
+        const ArmedIndexes armed(pool_, added.indexes, configuration.hidden);
+        for (Variant& variant : entry.variants) {
             ++planner_calls_;
             const std::vector<PlannedStmt*> plans = variant.statement.plan(variant.parameters);
             sum += total_cost(plans);
             const std::vector<bool> these = armed.used_by(plans);
             for (std::size_t i = 0; i < these.size(); ++i)
-                used[i] = used[i] || these[i];
+                if (these[i])
+                    used[added.positions[i]] = true;
             const std::vector<Oid> existing = armed.existing_used_by(plans);
             priced.existing.insert(priced.existing.end(), existing.begin(), existing.end());
         }
@@ -219,9 +235,10 @@ Priced PlannerCosts::price(std::size_t statement, const Configuration& configura
     if (failure) {
         if (ends_the_run(*failure))
             throw *failure;
-        // Planned before, and fails with these indexes: they gain nothing here.
+        // Planned before, and fails now: these indexes gain nothing here. One that fails again and again, because its
+        // table is gone or locked, is not tried for ever: each try may wait for lock_timeout.
+        ++entry.failures;
         priced.existing.clear();
-        priced.cost = entry.last_cost;
         return priced;
     }
     priced.cost = sum / static_cast<double>(entry.variants.size());
@@ -234,7 +251,16 @@ Priced PlannerCosts::price(std::size_t statement, const Configuration& configura
 }
 
 std::uint64_t PlannerCosts::size(const Candidate& candidate) {
-    return static_cast<std::uint64_t>(std::max<std::int64_t>(pool_.bytes(prepared(candidate)), 1));
+    std::int64_t bytes = 0;
+    PreparedIndex* const index = prepared(candidate);
+    std::optional<pg::Error> failure;
+    if (index != nullptr)
+        failure = without_locks([&] { bytes = pool_.bytes(*index); });
+    if (failure && ends_the_run(*failure))
+        throw *failure;
+    // The table went away, or is another one now: too large to be worth anything.
+    constexpr std::uint64_t never = std::uint64_t{1} << 50;
+    return failure || index == nullptr ? never : static_cast<std::uint64_t>(std::max<std::int64_t>(bytes, 1));
 }
 
 double PlannerCosts::write_cost(RelationId relation, const Configuration& configuration) {
@@ -256,15 +282,15 @@ double PlannerCosts::write_cost(RelationId relation, const Configuration& config
 
 PlannerCosts::Explained PlannerCosts::explain(std::size_t statement, const Configuration& configuration) {
     Entry& entry = entries_.at(statement);
-    const std::vector<PreparedIndex*> added = resolve(configuration.added);
+    const Resolved added = resolve(configuration.added);
     enter_role(entry);
     // Known values give the plan that somebody really got.
-    const Variant& variant = entry.variants.back();
+    Variant& variant = entry.variants.back();
     Explained explained;
     explained.known_values = variant.known_values;
-    const std::optional<pg::Error> failure = pg::try_subtransaction([&] {
+    const std::optional<pg::Error> failure = without_locks([&] {
         const pg::MemoryScope scratch("citadel_opt plan");
-        const ArmedIndexes armed(pool_, added, configuration.hidden);
+        const ArmedIndexes armed(pool_, added.indexes, configuration.hidden);
         ++planner_calls_;
         explained.plan =
             explain_json(variant.statement.plan(variant.parameters), variant.statement.text(), variant.parameters);

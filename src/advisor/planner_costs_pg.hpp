@@ -45,7 +45,7 @@ class PlannerCosts : public CostSource {
 
     // Analyses and plans the statement as its own user: generically (parameters unknown) and with each set of known
     // values. Returns why it cannot be examined, or nothing. The caller, too, must be allowed to read what it reads. An
-    // error other than a cancel stays inside; locks are kept until the transaction ends.
+    // error other than a cancel stays inside. No lock outlives a call of this class.
     std::optional<std::string> add(const WorkloadStatement& statement);
 
     const std::vector<StatementUse>& uses() const { return uses_; }
@@ -90,12 +90,18 @@ class PlannerCosts : public CostSource {
         std::vector<Variant> variants;
         StatementNotes notes;
         double last_cost = 0.0;
+        int failures = 0; // of planning it, after the first time
     };
     class Role;
 
     void enter_role(const Entry& entry);
-    PreparedIndex& prepared(const Candidate& candidate);
-    std::vector<PreparedIndex*> resolve(const std::vector<Candidate>& candidates);
+    // Those that can be built, and where they stand in the list that was asked for.
+    struct Resolved {
+        std::vector<PreparedIndex*> indexes;
+        std::vector<std::size_t> positions;
+    };
+    PreparedIndex* prepared(const Candidate& candidate);
+    Resolved resolve(const std::vector<Candidate>& candidates);
     void analyse(const WorkloadStatement& statement, Entry& entry, StatementUse& use, std::vector<PlannedStmt*>& plans,
                  std::string& reason);
 

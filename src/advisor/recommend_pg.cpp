@@ -4,7 +4,9 @@
 #include "advisor/index_definition_pg.hpp"
 #include "advisor/reason_pg.hpp"
 
+#include "pg/fault.hpp"
 #include "pg/guard.hpp"
+#include "pg/subtransaction.hpp"
 #include "pg/text.hpp"
 
 #include <algorithm>
@@ -75,6 +77,17 @@ std::string describe(const Candidate& index, const std::vector<Beneficiary>& hel
     return text + figures;
 }
 
+// Without keeping the table locked. A table that went away meanwhile has none; nothing is recommended on it, because
+// its statements cannot be planned any more.
+std::vector<ExistingIndex> indexes_of(RelationId relation, PlannerCosts& costs) {
+    std::vector<ExistingIndex> indexes;
+    const std::optional<pg::Error> failure =
+        pg::try_discarded_subtransaction([&] { indexes = existing_indexes(relation, costs.expressions()); });
+    if (failure && failure->sqlerrcode() == ERRCODE_QUERY_CANCELED)
+        throw *failure;
+    return indexes;
+}
+
 } // namespace
 
 Advice recommend(const std::vector<WorkloadStatement>& workload, const AdviceRules& rules) {
@@ -97,11 +110,12 @@ Advice recommend(const std::vector<WorkloadStatement>& workload, const AdviceRul
     for (const StatementUse& use : costs.uses())
         for (const RelationUse& relation : use.relations)
             if (indexes.count(relation.relation) == 0)
-                indexes.emplace(relation.relation, existing_indexes(relation.relation, costs.expressions()));
+                indexes.emplace(relation.relation, indexes_of(relation.relation, costs));
     const ExistingIndexes existing = [&](RelationId relation) -> const std::vector<ExistingIndex>& {
         return indexes.at(relation);
     };
 
+    pg::fault_point("advise analysed");
     SelectionRules selection_rules;
     selection_rules.candidates.max_key_columns = rules.max_key_columns;
     selection_rules.candidates.kinds = rules.kinds;
@@ -116,6 +130,23 @@ Advice recommend(const std::vector<WorkloadStatement>& workload, const AdviceRul
     advice.budget_was_binding = selection.budget_was_binding;
 
     std::set<std::string> names;
+    // Names and statements of one step.
+    const auto word = [&](Recommendation& found, const Step& step, const std::vector<const StatementUse*>& uses) {
+        HypotheticalIndex index = costs.hypothetical(step.index);
+        index.name = unused_name(index, names);
+        found.name = index.name;
+        found.definition = create_index_statement(index);
+        found.reason = describe(step.index, found.helped, uses, costs.expressions());
+        for (std::size_t i = 0; i < step.together.size(); ++i)
+            found.reason +=
+                (i == 0 ? "; pays only together with " : " and ") + key_text(step.together[i], costs.expressions());
+        const Oid relation = step.index.relation;
+        if (pg::guard([=] { return get_rel_relkind(relation); }) == RELKIND_PARTITIONED_TABLE)
+            found.build_note =
+                "The table is partitioned, and CONCURRENTLY is not allowed on it: this statement blocks writes to "
+                "every "
+                "partition while it runs. citadel.index_build_plan() builds it partition by partition without blocking";
+    };
     std::vector<Candidate> chosen;
     std::vector<Candidate> before;
     for (std::size_t i_step = 0; i_step < selection.steps.size(); ++i_step) {
@@ -153,21 +184,11 @@ Advice recommend(const std::vector<WorkloadStatement>& workload, const AdviceRul
             before = chosen; // the last of those that were chosen together
         costs.leave_role();
 
-        HypotheticalIndex index = costs.hypothetical(step.index);
-        index.name = unused_name(index, names);
-        found.name = index.name;
-        found.definition = create_index_statement(index);
-        found.reason = describe(step.index, found.helped, uses, costs.expressions());
-        for (std::size_t i = 0; i < step.together.size(); ++i)
-            found.reason +=
-                (i == 0 ? "; pays only together with " : " and ") + key_text(step.together[i], costs.expressions());
-        const Oid relation = step.index.relation;
-        if (pg::guard([=] { return get_rel_relkind(relation); }) == RELKIND_PARTITIONED_TABLE)
-            found.build_note =
-                "The table is partitioned, and CONCURRENTLY is not allowed on it: this statement blocks writes to "
-                "every "
-                "partition while it runs. Without blocking: CREATE INDEX ... ON ONLY the parent, CREATE INDEX "
-                "CONCURRENTLY on each partition, then ALTER INDEX ... ATTACH PARTITION for each.";
+        const std::optional<pg::Error> failure = pg::try_discarded_subtransaction([&] { word(found, step, uses); });
+        if (failure && failure->sqlerrcode() == ERRCODE_QUERY_CANCELED)
+            throw *failure;
+        if (failure)
+            continue; // its table was dropped or changed meanwhile
         advice.recommendations.push_back(std::move(found));
     }
     advice.planner_calls = costs.planner_calls();

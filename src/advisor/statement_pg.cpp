@@ -15,9 +15,12 @@ extern "C" {
 #include "commands/explain.h"
 #include "executor/executor.h"
 #include "optimizer/optimizer.h"
+#include "nodes/nodeFuncs.h"
 #include "parser/analyze.h"
+#include "storage/lmgr.h"
 #include "tcop/tcopprot.h"
 #include "tcop/utility.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 }
@@ -73,11 +76,55 @@ List* analyse_unnoticed(RawStmt* statement, const char* text, Oid** types, int* 
 
 } // namespace
 
+// The relations of one analysed statement with their locks. The invalidation callback marks it when one of them
+// changes; it has the address, so this is never moved.
+struct Statement::Watch {
+    struct Relation {
+        Oid relation;
+        LOCKMODE lock;
+    };
+    std::vector<Relation> relations;
+    bool changed = false;
+    Watch* next = nullptr;
+    Watch* previous = nullptr;
+    static Watch* first;
+
+    Watch() : next(first) {
+        if (first != nullptr)
+            first->previous = this;
+        first = this;
+    }
+    Watch(const Watch&) = delete;
+    Watch& operator=(const Watch&) = delete;
+    ~Watch() {
+        (previous != nullptr ? previous->next : first) = next;
+        if (next != nullptr)
+            next->previous = previous;
+    }
+
+    // Called from inside the server, at any point where it takes in messages: compares numbers, no more.
+    static void on_change(Datum, Oid relation) {
+        for (Watch* watch = first; watch != nullptr; watch = watch->next)
+            for (const Relation& one : watch->relations)
+                if (relation == InvalidOid || one.relation == relation) {
+                    watch->changed = true;
+                    break;
+                }
+    }
+};
+
+Statement::Watch* Statement::Watch::first = nullptr;
+
+Statement::Statement() = default;
+
 Statement::Statement(Statement&& other) noexcept
-    : text_(std::move(other.text_)), memory_(std::exchange(other.memory_, nullptr)),
-      queries_(std::exchange(other.queries_, nullptr)), parameter_types_(std::move(other.parameter_types_)) {}
+    : watch_(std::move(other.watch_)), vet_(std::move(other.vet_)), text_(std::move(other.text_)),
+      memory_(std::exchange(other.memory_, nullptr)), queries_(std::exchange(other.queries_, nullptr)),
+      parameter_types_(std::move(other.parameter_types_)) {}
 
 Statement& Statement::operator=(Statement&& other) noexcept {
+    std::swap(watch_, other.watch_);
+    std::swap(vet_, other.vet_);
     std::swap(text_, other.text_);
     std::swap(memory_, other.memory_);
     std::swap(queries_, other.queries_);
@@ -115,15 +162,60 @@ std::vector<bool> parameters_in(std::string_view text) {
 
 } // namespace
 
-Statement Statement::analyse(const std::string& text) {
+namespace {
+
+struct Locks {
+    List* relations; // of Oid
+    List* modes;     // of int
+};
+
+// Whatever the parser locked: relations of the statement, its subqueries, and views, which the rewriter has replaced by
+// their queries but kept the relation of.
+bool find_locks(Node* node, void* context) {
+    if (node == nullptr)
+        return false;
+    if (!IsA(node, Query))
+        return pg::walk_expression(node, find_locks, context);
+    Locks* locks = static_cast<Locks*>(context);
+    ListCell* cell = nullptr;
+    foreach (cell, reinterpret_cast<Query*>(node)->rtable) {
+        const RangeTblEntry* entry = lfirst_node(RangeTblEntry, cell);
+        if (!OidIsValid(entry->relid) || entry->rellockmode == NoLock)
+            continue;
+        locks->relations = lappend_oid(locks->relations, entry->relid);
+        locks->modes = lappend_int(locks->modes, entry->rellockmode);
+    }
+    return pg::walk_query(reinterpret_cast<Query*>(node), find_locks, context);
+}
+
+} // namespace
+
+Statement Statement::analyse(const std::string& text, Vet vet) {
+    static bool watching = false;
+    if (!watching)
+        pg::guard([] { CacheRegisterRelcacheCallback(Watch::on_change, static_cast<Datum>(0)); });
+    watching = true;
     Statement statement;
     statement.text_ = text;
-    statement.memory_ = pg::guard(
-        [] { return AllocSetContextCreate(CurTransactionContext, "citadel_opt statement", ALLOCSET_DEFAULT_SIZES); });
-    const pg::MemorySwitch inside(statement.memory_);
-    const char* source = statement.text_.c_str();
+    statement.vet_ = std::move(vet);
+    statement.analyse_text();
+    return statement;
+}
+
+void Statement::analyse_text() {
+    // Not CurTransactionContext: that may be a subtransaction's, which ends before the statement does.
+    const MemoryContext memory = pg::guard(
+        [] { return AllocSetContextCreate(TopTransactionContext, "citadel_opt statement", ALLOCSET_DEFAULT_SIZES); });
+    if (memory_ != nullptr)
+        MemoryContextDelete(memory_);
+    memory_ = memory;
+    queries_ = nullptr;
+    // Before the analysis: a change from then on counts.
+    watch_ = std::make_unique<Watch>();
+    const pg::MemorySwitch inside(memory_);
+    const char* source = text_.c_str();
     Oid* types = nullptr;
-    const std::vector<bool> used = parameters_in(statement.text_);
+    const std::vector<bool> used = parameters_in(text_);
     int count = static_cast<int>(used.size());
     if (count > 0) {
         types = static_cast<Oid*>(pg::guard([count] { return palloc0(sizeof(Oid) * static_cast<Size>(count)); }));
@@ -131,6 +223,7 @@ Statement Statement::analyse(const std::string& text) {
             types[i] = used[i] ? InvalidOid : TEXTOID;
     }
     List* queries = NIL;
+    Locks locks = {NIL, NIL};
     pg::guard([&] {
         ErrorContextCallback callback;
         InnerPosition::link(callback, source);
@@ -144,10 +237,33 @@ Statement Statement::analyse(const std::string& text) {
                 queries = lappend(queries, query);
         }
         InnerPosition::unlink(callback);
+        foreach (cell, queries)
+            find_locks(static_cast<Node*>(lfirst(cell)), &locks);
     });
-    statement.queries_ = queries;
-    statement.parameter_types_.assign(types, types + count);
-    return statement;
+    queries_ = queries;
+    parameter_types_.assign(types, types + count);
+    const ListCell* relation = nullptr;
+    const ListCell* mode = nullptr;
+    forboth(relation, locks.relations, mode, locks.modes)
+        watch_->relations.push_back({lfirst_oid(relation), lfirst_int(mode)});
+    if (vet_)
+        vet_(*this);
+}
+
+// As the plan cache does it: locks first, which takes in the messages about changes, then a look at whether there were
+// any. Locks already held cost next to nothing.
+void Statement::lock_relations() {
+    const Watch* const watch = watch_.get();
+    pg::guard([watch] {
+        for (const Watch::Relation& one : watch->relations)
+            LockRelationOid(one.relation, one.lock);
+    });
+    if (!watch_->changed)
+        return;
+    const std::vector<Oid> types = parameter_types_;
+    analyse_text();
+    if (types != parameter_types_)
+        pg::raise(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "a table was changed while the advisor ran");
 }
 
 ParamListInfo Statement::bind(const std::vector<std::optional<std::string>>& values) const {
@@ -171,7 +287,8 @@ ParamListInfo Statement::bind(const std::vector<std::optional<std::string>>& val
     return list;
 }
 
-std::vector<PlannedStmt*> Statement::plan(ParamListInfo parameters) const {
+std::vector<PlannedStmt*> Statement::plan(ParamListInfo parameters) {
+    lock_relations();
     std::vector<PlannedStmt*> plans;
     plans.reserve(static_cast<std::size_t>(list_length(queries_)));
     const char* source = text_.c_str();

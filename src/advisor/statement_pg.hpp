@@ -4,6 +4,8 @@
 #include "pg/server.hpp"
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -15,15 +17,19 @@ extern "C" {
 
 namespace citadel::advisor {
 
-// A parsed, analysed and rewritten statement in a memory context of its own. Analysis takes the locks that planning
-// needs and holds them until the transaction ends. Needs an active snapshot. Not copied; lives at most as long as the
-// transaction.
+// A parsed, analysed and rewritten statement in a memory context of its own. Analysis and each planning take the locks
+// that planning needs; the caller may release them in between, by discarding the subtransaction that it called from.
+// When a relation was changed meanwhile, planning analyses the text again. Needs an active snapshot. Not copied; lives
+// at most as long as the transaction.
 class Statement {
   public:
+    // Called after each analysis, before anything is planned; raises when the statement must not be.
+    using Vet = std::function<void(const Statement&)>;
+
     // Errors: the server's own for what does not parse or resolve, with the position inside `text`; 42601 for no or
     // several statements; 0A000 for a utility statement. The text's $n parameters get the types that the statement
     // implies.
-    static Statement analyse(const std::string& text);
+    static Statement analyse(const std::string& text, Vet vet = {});
     Statement(Statement&& other) noexcept;
     Statement& operator=(Statement&& other) noexcept;
     Statement(const Statement&) = delete;
@@ -38,15 +44,23 @@ class Statement {
     ParamListInfo bind(const std::vector<std::optional<std::string>>& values) const;
 
     // Plans the statement in the current memory context. `parameters` nullptr: a generic plan, parameters stay unknown.
-    // Rules may have made several queries of it, or none. The caller has armed hypothetical indexes, or not.
-    std::vector<PlannedStmt*> plan(ParamListInfo parameters) const;
+    // Rules may have made several queries of it, or none. The caller has armed hypothetical indexes, or not. 55000 when
+    // a change gave the parameters other types.
+    std::vector<PlannedStmt*> plan(ParamListInfo parameters);
 
     const std::string& text() const { return text_; }
     // The analysed and rewritten queries; they belong to the statement.
     const List* queries() const { return queries_; }
 
   private:
-    Statement() = default;
+    Statement();
+    void analyse_text();
+    void lock_relations();
+
+    // What the invalidation callback looks at.
+    struct Watch;
+    std::unique_ptr<Watch> watch_;
+    Vet vet_;
     std::string text_;
     MemoryContext memory_ = nullptr;
     List* queries_ = nullptr;

@@ -63,7 +63,7 @@ struct Priced {
     std::string json;
 };
 
-Priced price(const Statement& statement, ParamListInfo parameters, const std::vector<PlannedStmt*>& plans) {
+Priced price(Statement& statement, ParamListInfo parameters, const std::vector<PlannedStmt*>& plans) {
     check_permissions(plans);
     return {total_cost(plans), explain_json(plans, statement.text(), parameters)};
 }
@@ -81,7 +81,7 @@ CITADEL_FUNCTION(citadel_what_if) {
     std::vector<std::string> used_names;
     {
         const pg::MemoryScope scratch("what-if");
-        const Statement statement = Statement::analyse(pg::to_string(PG_GETARG_TEXT_PP(0)));
+        Statement statement = Statement::analyse(pg::to_string(PG_GETARG_TEXT_PP(0)));
         IndexPool pool;
         std::vector<PreparedIndex*> indexes;
         std::vector<std::string> names;

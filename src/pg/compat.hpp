@@ -20,7 +20,6 @@ extern "C" {
 #endif
 #include "executor/instrument.h"
 #include "executor/executor.h"
-#include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
 #include "nodes/pathnodes.h"
 #include "nodes/plannodes.h"

@@ -28,12 +28,22 @@ inline bool walk_expression(Node* node, TreeWalker walker, void* context) {
     return expression_tree_walker(node, untyped, context);
 #endif
 }
+
 inline bool walk_query(Query* query, TreeWalker walker, void* context) {
 #if PG_VERSION_NUM >= 160000
     return query_tree_walker(query, walker, context, 0);
 #else
     const auto untyped = reinterpret_cast<bool (*)()>(reinterpret_cast<void (*)()>(walker));
     return query_tree_walker(query, untyped, context, 0);
+#endif
+}
+
+// Copies an expression, its parts as `change` gives them.
+inline Node* mutate_expression(Node* node, Node* (*change)(Node*, void*), void* context) {
+#if PG_VERSION_NUM >= 160000
+    return expression_tree_mutator_impl(node, change, context);
+#else
+    return expression_tree_mutator(node, reinterpret_cast<Node* (*)()>(reinterpret_cast<void (*)()>(change)), context);
 #endif
 }
 

@@ -21,7 +21,7 @@ using namespace citadel::advisor;
 // once, then `calls` times arms the hypothetical indexes, plans, and disarms them. Nothing is cached between calls.
 CITADEL_FUNCTION(citadel_what_if_loop) {
     const pg::MemoryScope memory("what-if loop");
-    const Statement statement = Statement::analyse(pg::to_string(PG_GETARG_TEXT_PP(0)));
+    Statement statement = Statement::analyse(pg::to_string(PG_GETARG_TEXT_PP(0)));
     IndexPool pool;
     std::vector<PreparedIndex*> indexes;
     for (const std::string& definition : pg::text_array(PG_GETARG_ARRAYTYPE_P(1), "indexes"))
