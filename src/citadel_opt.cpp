@@ -4,6 +4,8 @@
 #include "advisor/advise_job.hpp"
 #include "advisor/clause_notes_pg.hpp"
 #include "advisor/planner_facts_pg.hpp"
+#include "advisor/planning_limit_pg.hpp"
+#include "advisor/progress_pg.hpp"
 #include "advisor/what_if_pg.hpp"
 #include "audit/audit.hpp"
 #include "capture/capture.hpp"
@@ -30,6 +32,7 @@ extern "C" void _PG_init(void) {
         citadel::settings::define(preloading);
         citadel::advisor::install_what_if();
         citadel::advisor::install_planner_facts();
+        citadel::advisor::install_planning_limit();
         citadel::advisor::install_clause_notes();
         if (!preloading)
             return;
@@ -37,6 +40,7 @@ extern "C" void _PG_init(void) {
         citadel::audit::install();
         citadel::capture::install();
         citadel::advisor::register_advise_job();
+        citadel::advisor::register_progress();
         citadel::jobs::install();
         citadel::jobs::register_tick({"audit", citadel::audit::chain, citadel::audit::chain_period_ms});
         citadel::history::install();

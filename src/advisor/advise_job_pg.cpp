@@ -211,7 +211,7 @@ void run_advise(std::int64_t run_id) {
     const CapturedWorkload workload = captured_workload();
     AdviceRules rules;
     rules.evidence_statements = evidence_statements;
-    rules.written_rows = written_rows();
+    rules.writes = measured_writes();
     const Advice advice = recommend(workload.statements, rules);
     const std::vector<Finding> findings = find_advice(workload.statements, advice);
 

@@ -34,6 +34,8 @@ class CostSource {
     // What the workload's writes to this table cost with these changes to its indexes, less what they cost today, in
     // the unit of `price` times weight. Negative when less is to be maintained.
     virtual double write_cost(RelationId, const Configuration&) { return 0.0; }
+    // What one execution of a statement spends on writing rows and index entries, beyond its plan.
+    virtual double statement_write_cost(std::size_t, const Configuration&) { return 0.0; }
 };
 
 // The plans that were made, by statement. A plan that was made with the indexes C on offer and uses U of them is the

@@ -125,10 +125,11 @@ CITADEL_FUNCTION(citadel_recommend_indexes) {
             workload = std::move(found.statements);
             if (found.left_out > 0)
                 notice(std::to_string(found.left_out) + " lighter statements were left out");
-            rules.written_rows = written_rows();
+            rules.writes = measured_writes();
         } else {
             workload = given_workload(fcinfo);
         }
+        rules.cancel_is_stop = true;
         advice = recommend(workload, rules);
         report_skipped(workload, advice, captured);
     }

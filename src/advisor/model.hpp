@@ -140,10 +140,21 @@ struct RelationUse {
     std::vector<ColumnNumber> unsortable; // columns whose type has no default B-tree class: no keys; sorted
 };
 
+enum class WriteKind : std::uint8_t { insert, update, remove };
+
+// What one execution of a statement writes in a table.
+struct WriteUse {
+    RelationId relation = 0;
+    WriteKind kind = WriteKind::insert;
+    double rows = 0.0;                 // the planner's
+    std::vector<ColumnNumber> columns; // update: those that it sets; sorted
+};
+
 // A statement as the algorithms see it.
 struct StatementUse {
     double weight = 1.0; // how often it runs in the workload
     std::vector<RelationUse> relations;
+    std::vector<WriteUse> writes = {};
 };
 
 // Is `key` served by an index with these key columns: is it a prefix, in this or in wholly reversed direction?

@@ -2,13 +2,16 @@
 
 #include "advisor/index_definition_pg.hpp"
 #include "advisor/planner_facts_pg.hpp"
+#include "advisor/planning_limit_pg.hpp"
 #include "advisor/regimes.hpp"
 #include "advisor/trust_pg.hpp"
+#include "advisor/write_facts_pg.hpp"
 #include "capture/normalize.hpp"
 
 #include "pg/guard.hpp"
 #include "pg/memory.hpp"
 #include "pg/subtransaction.hpp"
+#include "settings/settings.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -60,8 +63,8 @@ class PlannerCosts::Role {
     pg::RoleScope scope_;
 };
 
-PlannerCosts::PlannerCosts(std::map<RelationId, double> written_rows)
-    : memory_(CurrentMemoryContext), written_rows_(std::move(written_rows)) {}
+PlannerCosts::PlannerCosts(std::map<RelationId, WriteRates> counted)
+    : memory_(CurrentMemoryContext), writes_(std::move(counted), expressions_) {}
 
 PlannerCosts::~PlannerCosts() = default;
 
@@ -112,6 +115,7 @@ void PlannerCosts::analyse(const WorkloadStatement& statement, Entry& entry, Sta
             const FactCollector facts(expressions_);
             const NoteCollector notes;
             ++planner_calls_;
+            const PlanningLimit limit(settings::advise_planning_limit_ms);
             const std::vector<PlannedStmt*> made = analysed.plan(parameters);
             if (made.empty())
                 pg::raise(ERRCODE_FEATURE_NOT_SUPPORTED, "the statement's rules leave nothing to plan");
@@ -121,6 +125,9 @@ void PlannerCosts::analyse(const WorkloadStatement& statement, Entry& entry, Sta
                 uses.generic = facts.uses();
             else
                 uses.known.push_back(facts.uses());
+            if (entry.variants.empty())
+                use.writes = writes_of(analysed, made);
+            entry.last_cost += total_cost(made);
             unsupported.insert(facts.unsupported().begin(), facts.unsupported().end());
             merge(entry.notes, notes.notes());
             entry.variants.push_back(Variant{std::move(analysed), parameters, regime.values != nullptr});
@@ -131,7 +138,10 @@ void PlannerCosts::analyse(const WorkloadStatement& statement, Entry& entry, Sta
             reason = failure->what();
     }
     use.relations = merged(uses);
-    if (!entry.variants.empty() && use.relations.empty()) {
+    if (!entry.variants.empty())
+        entry.last_cost /= static_cast<double>(entry.variants.size());
+    // What only writes matters for what indexes cost.
+    if (!entry.variants.empty() && use.relations.empty() && (use.writes.empty() || !unsupported.empty())) {
         entry.variants.clear();
         reason = unsupported.empty() ? "it reads no table" : unsupported.begin()->second;
     }
@@ -160,6 +170,7 @@ std::optional<std::string> PlannerCosts::add(const WorkloadStatement& statement)
         if (failure)
             return failure->what();
     }
+    writes_.add(use, statement.calls);
     entries_.push_back(std::move(entry));
     uses_.push_back(std::move(use));
     return std::nullopt;
@@ -206,22 +217,23 @@ void PlannerCosts::prepare(const std::vector<Candidate>& candidates) {
 }
 
 Priced PlannerCosts::price(std::size_t statement, const Configuration& configuration) {
-    pg::guard([] { CHECK_FOR_INTERRUPTS(); });
     Entry& entry = entries_.at(statement);
     Priced priced;
     priced.knows_used = true;
     priced.cost = entry.last_cost;
-    if (entry.failures >= most_failures)
+    if (cancelled_ || entry.failures >= most_failures)
         return priced;
     std::vector<bool> used(configuration.added.size());
     const Resolved added = resolve(configuration.added);
     enter_role(entry);
     double sum = 0.0;
     const std::optional<pg::Error> failure = without_locks([&] {
+        pg::guard([] { CHECK_FOR_INTERRUPTS(); });
         const pg::MemoryScope scratch("citadel_opt plan");
         const ArmedIndexes armed(pool_, added.indexes, configuration.hidden);
         for (Variant& variant : entry.variants) {
             ++planner_calls_;
+            const PlanningLimit limit(settings::advise_planning_limit_ms);
             const std::vector<PlannedStmt*> plans = variant.statement.plan(variant.parameters);
             sum += total_cost(plans);
             const std::vector<bool> these = armed.used_by(plans);
@@ -233,11 +245,14 @@ Priced PlannerCosts::price(std::size_t statement, const Configuration& configura
         }
     });
     if (failure) {
-        if (ends_the_run(*failure))
+        if (cancel_stops_ && failure->sqlerrcode() == ERRCODE_QUERY_CANCELED)
+            cancelled_ = true;
+        else if (ends_the_run(*failure))
             throw *failure;
         // Planned before, and fails now: these indexes gain nothing here. One that fails again and again, because its
         // table is gone or locked, is not tried for ever: each try may wait for lock_timeout.
-        ++entry.failures;
+        // One that takes too long to plan would take so again.
+        entry.failures += failure->sqlerrcode() == ERRCODE_PROGRAM_LIMIT_EXCEEDED ? most_failures : 1;
         priced.existing.clear();
         return priced;
     }
@@ -264,20 +279,18 @@ std::uint64_t PlannerCosts::size(const Candidate& candidate) {
 }
 
 double PlannerCosts::write_cost(RelationId relation, const Configuration& configuration) {
-    const auto written = written_rows_.find(relation);
-    if (written == written_rows_.end() || written->second <= 0.0)
+    if (configuration.added.empty() && configuration.hidden.empty())
         return 0.0;
-    double cost = 0.0;
-    for (const Candidate& candidate : configuration.added) {
-        // One entry: the descent as btcostestimate() prices it (50 operators a page, a comparison a level of the binary
-        // search), the entry itself, and the leaf page, which has to be read unless the index fits the cache.
-        const double pages = std::max(static_cast<double>(size(candidate)) / BLCKSZ, 1.0);
-        const double levels = std::max(std::ceil(std::log(pages) / std::log(285.0)), 0.0) + 1.0;
-        const double descent = cpu_operator_cost * (50.0 * levels + std::log2(std::max(pages * 300.0, 2.0)));
-        const double uncached = std::clamp(1.0 - effective_cache_size / pages, 0.0, 1.0);
-        cost += written->second * (descent + cpu_index_tuple_cost + uncached * random_page_cost);
-    }
-    return cost;
+    leave_role();
+    return writes_.cost(relation, configuration, [this](const Candidate& candidate) { return size(candidate); });
+}
+
+double PlannerCosts::statement_write_cost(std::size_t statement, const Configuration& configuration) {
+    if (uses_.at(statement).writes.empty())
+        return 0.0;
+    leave_role();
+    return writes_.statement_cost(uses_[statement], configuration,
+                                  [this](const Candidate& candidate) { return size(candidate); });
 }
 
 PlannerCosts::Explained PlannerCosts::explain(std::size_t statement, const Configuration& configuration) {

@@ -6,6 +6,7 @@
 #include "advisor/selection.hpp"
 #include "advisor/statement_pg.hpp"
 #include "advisor/what_if_pg.hpp"
+#include "advisor/writes_pg.hpp"
 
 #include "pg/role.hpp"
 
@@ -37,8 +38,9 @@ struct WorkloadStatement {
 // The statements that could be analysed, in a row of their own: numbers here are positions in this list.
 class PlannerCosts : public CostSource {
   public:
-    // Rows written to each table in the time the workload stands for: what an index there costs.
-    explicit PlannerCosts(std::map<RelationId, double> written_rows = {});
+    // Rows written to each table in the time the workload stands for: what an index there costs. Where nothing was
+    // counted, the workload's own writing statements say it.
+    explicit PlannerCosts(std::map<RelationId, WriteRates> counted = {});
     PlannerCosts(const PlannerCosts&) = delete;
     PlannerCosts& operator=(const PlannerCosts&) = delete;
     ~PlannerCosts() override;
@@ -57,9 +59,19 @@ class PlannerCosts : public CostSource {
     double cost(std::size_t statement, const Configuration& configuration) {
         return price(statement, configuration).cost;
     }
+    // Of one execution, as it was planned when it was added: without any statistics of expressions.
+    double first_cost(std::size_t statement) const { return entries_.at(statement).last_cost; }
     void prepare(const std::vector<Candidate>& candidates) override;
     std::uint64_t size(const Candidate& candidate) override;
     double write_cost(RelationId relation, const Configuration& configuration) override;
+    double statement_write_cost(std::size_t statement, const Configuration& configuration) override;
+
+    // A cancel (of the statement, or by its time limit) comes as an error until this is called. From then on it is
+    // taken as the wish to settle for the best so far: nothing is planned any more, and `cancelled` says so.
+    void take_cancel_as_stop() { cancel_stops_ = true; }
+    bool cancelled() const { return cancelled_; }
+    // From here on it is an error again.
+    void take_cancel_as_error() { cancel_stops_ = false; }
 
     struct Explained {
         std::string plan; // EXPLAIN (FORMAT JSON), with constants as they are
@@ -107,13 +119,15 @@ class PlannerCosts : public CostSource {
 
     MemoryContext memory_; // the maker's: what lasts as long as this
     Expressions expressions_;
-    std::map<RelationId, double> written_rows_;
+    WorkloadWrites writes_;
     std::vector<Entry> entries_;
     std::vector<StatementUse> uses_;
     IndexPool pool_;
     std::map<Candidate, PreparedIndex*> prepared_;
     std::unique_ptr<Role> role_;
     std::uint64_t planner_calls_ = 0;
+    bool cancel_stops_ = false;
+    bool cancelled_ = false;
 };
 
 } // namespace citadel::advisor

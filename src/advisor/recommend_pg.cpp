@@ -2,14 +2,17 @@
 
 #include "advisor/existing_indexes_pg.hpp"
 #include "advisor/index_definition_pg.hpp"
+#include "advisor/progress_pg.hpp"
 #include "advisor/reason_pg.hpp"
 
 #include "pg/fault.hpp"
 #include "pg/guard.hpp"
+#include "pg/spi.hpp"
 #include "pg/subtransaction.hpp"
 #include "pg/text.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <set>
 
@@ -33,7 +36,7 @@ void weigh(const std::vector<WorkloadStatement>& workload, const std::vector<std
     std::vector<double> single(uses.size());
     for (std::size_t s = 0; s < uses.size(); ++s) {
         const WorkloadStatement& statement = workload[positions[s]];
-        single[s] = std::max(costs.cost(s, {}), 0.01);
+        single[s] = std::max(costs.first_cost(s), 0.01);
         uses[s].weight = std::max(statement.calls, 0.0);
         if (statement.load_ms > 0.0) {
             load += statement.load_ms;
@@ -43,6 +46,17 @@ void weigh(const std::vector<WorkloadStatement>& workload, const std::vector<std
     for (std::size_t s = 0; s < uses.size(); ++s)
         if (const double measured = workload[positions[s]].load_ms; measured > 0.0 && planned > 0.0)
             uses[s].weight = measured / load * planned / single[s];
+}
+
+// Standbys read with the same indexes, and do not tell us which.
+bool standbys_exist() {
+    pg::Spi spi;
+    const pg::Rows rows = spi.query(R"(
+        SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_replication r WHERE r.pid NOT IN
+                           (SELECT s.active_pid FROM pg_catalog.pg_replication_slots s
+                            WHERE s.slot_type = 'logical' AND s.active_pid IS NOT NULL))
+            OR EXISTS (SELECT FROM pg_catalog.pg_replication_slots s WHERE s.slot_type = 'physical'))");
+    return rows.boolean(0, 0);
 }
 
 std::string unused_name(const HypotheticalIndex& index, std::set<std::string>& taken) {
@@ -92,10 +106,19 @@ std::vector<ExistingIndex> indexes_of(RelationId relation, PlannerCosts& costs) 
 
 Advice recommend(const std::vector<WorkloadStatement>& workload, const AdviceRules& rules) {
     Advice advice;
-    PlannerCosts costs(rules.written_rows);
+    ProgressSlot slot;
+    const auto started = std::chrono::steady_clock::now();
+    const auto out_of_time = [&] {
+        return slot.asked_to_stop() || (rules.time_limit_ms && std::chrono::steady_clock::now() - started >
+                                                                   std::chrono::milliseconds(*rules.time_limit_ms));
+    };
+    PlannerCosts costs(rules.writes);
     std::vector<std::size_t> positions; // of the examined statements in the workload
     for (std::size_t i = 0; i < workload.size(); ++i) {
-        if (const std::optional<std::string> reason = costs.add(workload[i]))
+        slot.analysing(i, workload.size());
+        if (out_of_time())
+            advice.skipped.push_back({i, "the time was up"});
+        else if (const std::optional<std::string> reason = costs.add(workload[i]))
             advice.skipped.push_back({i, *reason});
         else
             positions.push_back(i);
@@ -122,8 +145,29 @@ Advice recommend(const std::vector<WorkloadStatement>& workload, const AdviceRul
     selection_rules.max_indexes = rules.max_indexes;
     if (rules.budget_bytes)
         selection_rules.budget_bytes = static_cast<std::uint64_t>(*rules.budget_bytes);
+    selection_rules.consider_drops = rules.consider_drops;
+    if (rules.consider_drops && standbys_exist()) {
+        selection_rules.consider_drops = false;
+        advice.drops_withheld = "a standby exists, and what its queries use is not known here";
+    }
+    selection_rules.stop = [&] { return costs.cancelled() || out_of_time(); };
+    selection_rules.progress = [&](const SelectionProgress& progress) { slot.update(progress, costs.planner_calls()); };
+    if (rules.cancel_is_stop)
+        costs.take_cancel_as_stop();
     const Selection selection = select_indexes(costs.uses(), existing, costs, selection_rules);
+    costs.take_cancel_as_error();
     costs.leave_role();
+    advice.stopped = selection.stopped;
+    advice.write_cost = selection.write_cost;
+    advice.lower_bound = selection.lower_bound;
+    advice.drops = selection.drops;
+    if (selection.worst_hit)
+        advice.worst_hit = Beneficiary{positions[selection.worst_hit->statement],
+                                       selection.worst_hit->cost_before,
+                                       selection.worst_hit->cost_after,
+                                       {},
+                                       {},
+                                       false};
     advice.cost_before = selection.cost_before;
     advice.cost_after = selection.cost_after;
     advice.candidates = selection.candidates;

@@ -18,10 +18,11 @@ struct AdviceRules {
     std::optional<std::int64_t> budget_bytes;
     IndexKinds kinds;
     std::size_t max_indexes = std::numeric_limits<std::size_t>::max();
-    std::optional<int> time_limit_ms;          // then the best so far
-    bool consider_drops = false;               // existing indexes too
-    std::size_t evidence_statements = 0;       // plans before and after are taken of that many statements an index
-    std::map<RelationId, double> written_rows; // in the time of the workload
+    std::optional<int> time_limit_ms;        // then the best so far
+    bool cancel_is_stop = false;             // a cancel during the search means: settle for the best so far
+    bool consider_drops = false;             // existing indexes too
+    std::size_t evidence_statements = 0;     // plans before and after are taken of that many statements an index
+    std::map<RelationId, WriteRates> writes; // counted in the time of the workload
 };
 
 // A statement that an index makes cheaper, in planner cost of one execution.
@@ -69,6 +70,12 @@ struct Advice {
     std::size_t candidates = 0;
     std::uint64_t planner_calls = 0;
     bool budget_was_binding = false;
+    bool stopped = false;       // by the time limit, a cancel or stop_advisor(): the best so far
+    double write_cost = 0.0;    // what writes cost more with all of it
+    double lower_bound = 0.0;   // no set of the indexes considered costs less to read with
+    std::string drops_withheld; // why no existing index was considered for dropping although asked for; or empty
+    std::vector<Drop> drops;
+    std::optional<Beneficiary> worst_hit; // the statement that gets worst by the answer, its writes included
 };
 
 // Costs are in planner units. A statement's share of them is its share of the measured load where that is known, else

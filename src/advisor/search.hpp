@@ -45,6 +45,7 @@ struct SearchProblem {
     std::size_t max_created = std::numeric_limits<std::size_t>::max();
     double charge = 0.0;                      // what having an index must bring at least
     std::uint64_t max_operations = 400000000; // look-ups at plans, after which it settles for what it has
+    bool thorough = true;                     // with the neighbourhood search at random
     std::function<bool()> stop;               // asked between steps; true: settle for the best so far
 };
 

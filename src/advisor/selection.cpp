@@ -248,9 +248,10 @@ class Advisor {
 
     // ---- the search, and what is asked around its answer
 
-    SearchProblem problem(double charge) {
+    SearchProblem problem(double charge, bool thorough) {
         SearchProblem problem;
         problem.charge = charge;
+        problem.thorough = thorough;
         if (rules_.budget_bytes)
             problem.budget_bytes = static_cast<double>(*rules_.budget_bytes);
         problem.max_created = rules_.max_indexes;
@@ -314,28 +315,30 @@ class Advisor {
         return configuration;
     }
 
+    // Rounds of a quick search and of asking around its answer; at the end a thorough search over all that is known.
     void refine() {
-        double charge = enough_;
-        answer_ = search_indexes(problem(charge));
+        answer_ = search_indexes(problem(enough_, false));
+        bool thorough = false;
         for (std::size_t round = 0; round < max_rounds && !stopped(); ++round) {
             answer_.present.resize(cache_.items());
-            charge = share_enough() * answer_.read_cost;
-            enough_ = charge;
+            enough_ = share_enough() * answer_.read_cost;
             const std::uint64_t computed = cache_.computed();
             extend();
             explore();
-            if (cache_.computed() == computed && round > 0)
-                break;
             answer_.present.resize(cache_.items());
-            const double before = answer_.objective;
-            SearchAnswer next = search_indexes(problem(charge), &answer_.present);
+            const bool learned = cache_.computed() != computed;
+            if (!learned && thorough)
+                break;
+            thorough = thorough || !learned || round >= 1;
+            SearchAnswer next = search_indexes(problem(enough_, thorough), &answer_.present);
             next.budget_binding = next.budget_binding || answer_.budget_binding;
-            const bool settled = next.present == answer_.present ||
-                                 (round > 1 && next.objective > before - 0.0005 * std::max(before, 0.0));
+            const bool same = next.present == answer_.present;
+            const bool hardly = next.objective > answer_.objective * 0.9995;
             answer_ = std::move(next);
             notify(SelectionProgress::Phase::refining, 0);
-            if (settled)
+            if (thorough && (same || (hardly && round > 2)))
                 break;
+            thorough = thorough || same;
         }
         answer_.present.resize(cache_.items());
     }
@@ -486,6 +489,7 @@ class Advisor {
         SelectionProgress progress;
         progress.phase = phase;
         progress.done = done;
+        progress.statements = statements_.size();
         progress.candidates = cache_.items();
         progress.chosen = answer_.created.size();
         progress.cost_before = initial_;

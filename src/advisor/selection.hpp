@@ -19,6 +19,7 @@ struct SelectionProgress {
     enum class Phase : std::uint8_t { pricing, searching, refining, reporting };
     Phase phase = Phase::pricing;
     std::size_t done = 0; // of the statements, in this phase
+    std::size_t statements = 0;
     std::size_t candidates = 0;
     std::size_t chosen = 0;
     double cost_before = 0.0;
@@ -33,7 +34,8 @@ struct SelectionRules {
     // What an index must gain at least, of the cost of the workload with the answer. None: a tenth of what a statement
     // costs on average, but no more than 1 %.
     std::optional<double> min_gain;
-    // A set under which a statement's plan costs more than this share above today's is refused.
+    // A set under which a statement's plan costs more than this share above today's is refused. Index entries that a
+    // statement writes do not count here, but against the gain.
     double max_regression = 0.1;
     bool consider_drops = false;
     std::function<bool()> stop;                             // true: settle for the best so far
@@ -77,11 +79,12 @@ struct Selection {
     std::vector<Drop> drops;
     double cost_before = 0.0; // of the workload's plans, weighted
     double cost_after = 0.0;
-    double write_cost = 0.0;         // what writes cost more with the answer than today
-    double lower_bound = 0.0;        // no set of the indexes considered costs less to read with
-    std::optional<Helped> worst_hit; // the statement that gets worst by the answer, if any does
-    std::uint64_t asked = 0;         // costs wanted
-    std::uint64_t computed = 0;      // of these, computed by the source; the rest was known
+    double write_cost = 0.0;  // what writes cost more with the answer than today
+    double lower_bound = 0.0; // no set of the indexes considered costs less to read with
+    // The statement that gets worst by the answer, if any does; with what it spends on index entries.
+    std::optional<Helped> worst_hit;
+    std::uint64_t asked = 0;    // costs wanted
+    std::uint64_t computed = 0; // of these, computed by the source; the rest was known
     std::size_t candidates = 0;
     bool budget_was_binding = false;
     bool stopped = false; // the best that was found until then

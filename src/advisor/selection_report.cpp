@@ -107,10 +107,10 @@ const Candidate& SelectionReport::as_candidate(Item item) const {
     return cache_.is_existing(item) ? droppable_.at(item).as_candidate : cache_.candidate(item);
 }
 
-Configuration SelectionReport::changes(RelationId relation, const Set& set) const {
+Configuration SelectionReport::changes(std::optional<RelationId> relation, const Set& set) const {
     Configuration configuration;
     for (Item item = 0; item < set.size(); ++item) {
-        if (cache_.relation(item) != relation)
+        if (relation && cache_.relation(item) != *relation)
             continue;
         if (cache_.is_existing(item) && set[item] == 0)
             configuration.hidden.push_back(cache_.existing(item));
@@ -213,14 +213,17 @@ Selection SelectionReport::make(const SearchAnswer& answer) {
         }
     }
     selection.cost_after = 0.0;
+    const Configuration all = changes(std::nullopt, final);
     double worst = 1.0 / visibly_less;
     for (std::size_t s = 0; s < statements_.size(); ++s) {
         const double after = cost(s, final);
         selection.cost_after += statements_[s].weight * after;
         selection.lower_bound += statements_[s].weight * std::min(cache_.floor(s), after);
-        if (after > base_[s] * worst) {
-            worst = after / std::max(base_[s], 1e-9);
-            selection.worst_hit = Helped{s, base_[s], after};
+        const double old_cost = std::max(base_[s] + source_.statement_write_cost(s, {}), 1e-9);
+        const double new_cost = after + source_.statement_write_cost(s, all);
+        if (new_cost > old_cost * worst) {
+            worst = new_cost / old_cost;
+            selection.worst_hit = Helped{s, old_cost, new_cost};
         }
     }
     std::set<RelationId> relations;

@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <vector>
 
 namespace citadel::advisor {
@@ -28,7 +29,8 @@ class SelectionReport {
     double known_cost(std::size_t statement, const Set& set) const;
     double known_gain(const std::vector<Item>& items, const Set& set, const std::vector<double>& now) const;
     std::vector<std::vector<Item>> ordered(const SearchAnswer& answer, const Set& start);
-    Configuration changes(RelationId relation, const Set& set) const;
+    // Of one table, or of all.
+    Configuration changes(std::optional<RelationId> relation, const Set& set) const;
     double writes(RelationId relation, const Set& set);
     Step step(Item item, const std::vector<Item>& group, const Set& final);
     Drop drop(Item item, const Set& final);

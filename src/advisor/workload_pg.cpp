@@ -77,18 +77,4 @@ CapturedWorkload captured_workload() {
     return workload;
 }
 
-std::map<RelationId, double> written_rows() {
-    std::map<RelationId, double> written;
-    pg::Spi spi;
-    const pg::Rows rows = spi.query(R"(
-        SELECT coalesce(pg_catalog.pg_partition_root(c.oid)::oid, c.oid),
-               pg_catalog.sum(d.rows_inserted + d.rows_updated - d.rows_hot_updated)::float8
-        FROM citadel.table_delta d JOIN pg_catalog.pg_class c ON c.oid = d.relation
-        WHERE d.at > pg_catalog.now() - interval '7 days'
-        GROUP BY 1)");
-    for (std::size_t i = 0; i < rows.size(); ++i)
-        written[rows.oid(i, 0)] = rows.float8(i, 1);
-    return written;
-}
-
 } // namespace citadel::advisor

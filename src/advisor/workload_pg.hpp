@@ -17,7 +17,4 @@ struct CapturedWorkload {
 // our own samples, and the parameter values that are still known. Reads citadel's tables through SPI.
 CapturedWorkload captured_workload();
 
-// Rows inserted, and updated without HOT, in each table in the same time; partitions are counted for their root.
-std::map<RelationId, double> written_rows();
-
 } // namespace citadel::advisor

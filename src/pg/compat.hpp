@@ -51,6 +51,13 @@ extern "C" {
 
 namespace citadel::pg {
 
+// May an update of a column stay HOT although a BRIN index holds it?
+#if PG_VERSION_NUM >= 160000
+constexpr bool brin_keeps_hot = true;
+#else
+constexpr bool brin_keeps_hot = false;
+#endif
+
 // Parse analysis and rewriting of one raw statement whose parameter types are partly unknown; types and count are
 // updated in place (pg_analyze_and_rewrite_varparams has had this name since 15).
 inline List* analyze_and_rewrite_varparams(RawStmt* statement, const char* source, Oid** types, int* count) {

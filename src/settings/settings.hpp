@@ -17,6 +17,7 @@ extern int sample_parameters;         // SampleParameters
 extern int capture_buffer_kb;         // shared memory for samples, texts, plans and parameters
 extern char* databases;               // '*' or a comma-separated list of names
 extern int max_job_workers;           // in the whole cluster
+extern int advise_planning_limit_ms;  // 0: none
 extern int advise_interval_s;         // 0: the advise job is not scheduled
 extern int history_retention_min;     // age at which history is dropped
 extern int unused_index_age_min;      // not scanned for so long: unused

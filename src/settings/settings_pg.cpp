@@ -20,6 +20,7 @@ int capture_buffer_kb = 16 * 1024;
 char* databases = nullptr;
 int max_job_workers = 2;
 int advise_interval_s = 60 * 60;
+int advise_planning_limit_ms = 5000;
 int history_retention_min = 30 * 24 * 60;
 int unused_index_age_min = 30 * 24 * 60;
 int audit_retention_min = 0;
@@ -98,6 +99,9 @@ const Setting table[] = {
      "Databases in which the background workers may run.", "A comma-separated list of names, or * for all."},
     {"citadel_opt.max_job_workers", Int{&max_job_workers, 0, 64}, PGC_SIGHUP, 0,
      "Jobs that may run at once in the whole cluster.", "They count against max_worker_processes."},
+    {"citadel_opt.advise_planning_limit", Int{&advise_planning_limit_ms, 0, INT_MAX}, PGC_USERSET, GUC_UNIT_MS,
+     "The index advisor skips a statement that takes longer to plan.",
+     "Looked at whenever the planner joins two relations. 0 turns the limit off."},
     {"citadel_opt.advise_interval", Int{&advise_interval_s, 0, INT_MAX / 1000}, PGC_SIGHUP, GUC_UNIT_S,
      "The index advisor runs this often in each database.", "0 turns the schedule off; run_job('advise') still works."},
     {"citadel_opt.history_retention", Int{&history_retention_min, day_min, 100 * 366 * day_min}, PGC_SIGHUP,

@@ -58,7 +58,7 @@ SELECT pg_temp.columns_start_with('recommend_indexes', 'relation regclass, defin
 SELECT pg_temp.columns_start_with('what_if', 'cost_before double precision, cost_after double precision, indexes_used text[], '
     'plan_before json, plan_after json');
 
-SELECT has_view('citadel', v, v) FROM unnest(ARRAY['query_performance', 'table_performance', 'index_usage', 'advisor_run', 'job',
+SELECT has_view('citadel', v, v) FROM unnest(ARRAY['query_performance', 'table_performance', 'index_usage', 'advisor_run', 'advisor_progress', 'job',
     'job_run']) AS v;
 SELECT has_table('citadel', 'index_recommendation'::name);
 SELECT is(count(*), 1::bigint, 'query_performance can be read') FROM (SELECT count(*) FROM citadel.query_performance) AS v;

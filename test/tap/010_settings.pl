@@ -23,6 +23,7 @@ my %settings = (
 	capture_buffer_size => [ 'postmaster', '16384', 'kB', [ '1023', '1048577' ], '2048' ],
 	databases => [ 'sighup', '*', '', [], 'citadel_ai' ],
 	max_job_workers => [ 'sighup', '2', '', [ '-1', '65' ], '3' ],
+	advise_planning_limit => [ 'user', '5000', 'ms', ['-1'], '200' ],
 	advise_interval => [ 'sighup', '3600', 's', ['-1'], '60' ],
 	history_retention => [ 'sighup', '43200', 'min', [ '23h', '0', '-1' ], '90d' ],
 );

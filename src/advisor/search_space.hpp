@@ -1,0 +1,112 @@
+// The sets that search.cpp walks through, and what a step from one to another changes. For search.cpp alone.
+#pragma once
+
+#include "advisor/search.hpp"
+
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <utility>
+#include <vector>
+
+namespace citadel::advisor {
+
+// A set of indexes under construction, with the cost of every statement kept up to date.
+struct SearchState {
+    std::vector<char> present;
+    std::vector<std::uint32_t> plan; // a statement: its cheapest plan that is possible, in the row of all plans
+    std::vector<Item> created;       // in the order of choice
+    std::vector<double> value;       // a bundle: what adding it would gain, when it was looked at last
+    double reads = 0.0;
+    double writes = 0.0;
+    double bytes = 0.0; // of created ones
+    std::size_t existing = 0;
+};
+
+class SearchSpace {
+  public:
+    explicit SearchSpace(const SearchProblem& problem) : problem_(problem) {
+        prepare_statements();
+        prepare_items();
+        prepare_bundles();
+    }
+
+    double objective(const SearchState& state) const;
+    SearchState initial();
+    // What the objective changes by when these items come or go; infinity when that is not allowed. Budget and number
+    // are the caller's. The state is the same afterwards.
+    double change(SearchState& state, const std::vector<Item>& flips);
+    void apply(SearchState& state, const std::vector<Item>& flips);
+    // Adding what the bundle lacks; what its members stand in for goes.
+    void adding(const SearchState& state, std::uint32_t b, std::vector<Item>& flips) const;
+    // Taking it away; what it stood in for comes back if it existed.
+    std::vector<Item> removing(const SearchState& state, Item item) const;
+    double bytes_of(const SearchState& state, const std::vector<Item>& flips) const;
+    bool fits(const SearchState& state, const std::vector<Item>& flips) const;
+    // The gain of a bundle; the better of letting go what it stands in for, and keeping it.
+    double gain(SearchState& state, std::uint32_t b, std::vector<Item>& flips);
+    void value_all(SearchState& state);
+    // Indexes came: gains elsewhere can only have shrunk, except those of bundles that need fewer now. Returns these.
+    const std::vector<std::uint32_t>& refresh_after_adding(SearchState& state, const std::vector<Item>& flips);
+    // Indexes went: the statements that cost more now have more to gain.
+    void refresh_after_removing(SearchState& state, const std::vector<Item>& flips);
+
+    const SearchProblem& problem() const { return problem_; }
+    std::uint32_t bundles() const { return static_cast<std::uint32_t>(bundles_.size()); }
+    const std::vector<Item>& bundle(std::uint32_t b) const { return bundles_[b]; }
+    const std::vector<Item>& existing() const { return existing_; }
+    std::uint64_t operations() const { return operations_; }
+
+  private:
+    static constexpr std::uint32_t no_bundle = std::numeric_limits<std::uint32_t>::max();
+    // All plans stand in one row, those of a statement beside each other, cheapest first; the last of a statement uses
+    // nothing.
+    struct Plan {
+        double cost;
+        std::uint32_t statement;
+        std::uint32_t first_used; // in used_, up to the next plan's
+        std::uint32_t bundle;
+    };
+
+    void prepare_statements();
+    // A plan that needs more and costs no less than another is never taken.
+    static void drop_dominated(std::vector<KnownPlan>& plans);
+    void prepare_items();
+    void prepare_bundles();
+    bool possible(std::uint32_t plan, const std::vector<char>& present);
+    std::uint32_t next_possible(std::uint32_t plan, const std::vector<char>& present);
+    static void flip(SearchState& state, const std::vector<Item>& flips);
+    void find_plans(const SearchState& state, const std::vector<Item>& flips);
+    // Writes and charges of flips that are made in the state; clears `allowed` when an existing index goes that nothing
+    // stands in for.
+    double other_change(const SearchState& state, const std::vector<Item>& flips, bool& allowed);
+    bool stood_in_for(const SearchState& state, Item item) const;
+    double written(std::uint32_t group, const std::vector<char>& present);
+    std::size_t created_with(const SearchState& state, const std::vector<Item>& flips) const;
+    void refresh(SearchState& state, std::uint32_t b);
+
+    const SearchProblem& problem_;
+    std::vector<Plan> plans_;
+    std::vector<Item> used_;
+    std::vector<std::uint32_t> first_plan_;            // a statement
+    std::vector<std::vector<std::uint32_t>> plans_of_; // an item: those that use it
+    std::vector<std::vector<Item>> covering_;          // an item: those that stand in for it
+    std::vector<Item> existing_;
+    std::vector<std::vector<Item>> groups_;
+    std::vector<char> written_to_;           // a group: do its indexes cost anything
+    std::vector<std::vector<Item>> bundles_; // indexes that a plan needs together; none of them existing
+    std::vector<std::vector<std::uint32_t>> bundles_of_item_;
+    std::vector<std::uint64_t> seen_;    // a statement: in touched_ if it equals stamp_
+    std::vector<std::uint32_t> planned_; // its plan then
+    std::vector<std::uint32_t> touched_;
+    std::vector<std::uint32_t> changed_; // statements, by the last apply()
+    std::vector<std::uint64_t> refreshed_mark_;
+    std::vector<std::uint32_t> refreshed_;
+    std::vector<Item> scratch_;
+    std::map<std::pair<std::uint32_t, std::vector<Item>>, double> written_;
+    std::uint64_t stamp_ = 0;
+    std::uint64_t refresh_stamp_ = 0;
+    std::uint64_t operations_ = 0;
+};
+
+} // namespace citadel::advisor
