@@ -1,0 +1,369 @@
+// A plain table that is kept plain: the rows of a period that has expired are moved, batch by batch, into a table of
+// their own, which is then archived like a partition that was detached.
+//
+// planned -> moving -> indexing -> done. Each batch is one transaction: its rows leave one table and enter the other,
+// or neither. The indexes of the new table are built once, when it is full: that is what makes this faster than
+// inserting into an archive that has them.
+#include "pg/server.hpp"
+
+#include "audit/audit.hpp"
+#include "jobs/jobs.hpp"
+#include "lifecycle/brake_pg.hpp"
+#include "lifecycle/create_pg.hpp"
+#include "lifecycle/expire_pg.hpp"
+#include "lifecycle/holds_pg.hpp"
+#include "lifecycle/key_pg.hpp"
+#include "lifecycle/ladder_pg.hpp"
+#include "lifecycle/plain_parts_pg.hpp"
+#include "lifecycle/plan.hpp"
+#include "lifecycle/throttle.hpp"
+#include "pg/clock.hpp"
+#include "pg/fault.hpp"
+#include "pg/role.hpp"
+#include "pg/spi.hpp"
+#include "settings/settings.hpp"
+
+namespace citadel::lifecycle::plain {
+
+namespace {
+
+constexpr std::int64_t look_around_us = 1000 * 1000;     // how often the brake is asked
+constexpr std::int64_t patience_us = 60LL * 1000 * 1000; // with the brake on, before the run goes on to other tables
+constexpr std::int64_t come_back_us = 5LL * 60 * 1000 * 1000;
+constexpr int locks_refused_in_a_row = 40;
+constexpr std::int64_t most_pages = 4096;
+
+class Mover {
+  public:
+    Mover(const Policy& policy, const Zone& zone, operation::Row row)
+        : policy_(policy), zone_(zone), row_(std::move(row)), table_(table_name(policy)),
+          column_(pg::quote_identifier(policy.column)),
+          throttle_({static_cast<double>(settings::lifecycle_batch_ms), settings::lifecycle_load}) {}
+
+    void run() {
+        if (row_.state == "planned")
+            prepare();
+        if (row_.state == "moving" && !move())
+            return; // it has to wait
+        if (row_.state == "indexing")
+            finish();
+    }
+
+  private:
+    void enter(const char* state) {
+        operation::set_state(row_, state);
+        row_.state = state;
+    }
+    void prepare();
+    bool move();
+    bool may_go_on();
+    void wait_until(std::int64_t time, const std::string& why);
+    std::int64_t batch();
+    std::string batch_statement(const std::string& rest) const;
+    void build_indexes();
+    void finish();
+    void hand_over();
+
+    const Policy& policy_;
+    const Zone& zone_;
+    operation::Row row_;
+    std::string table_, column_;
+    Throttle throttle_;
+    Oid staging_ = InvalidOid;
+    std::string cursor_; // with an index: the last time that was moved
+    bool by_index_ = false;
+    std::int64_t page_ = 0; // without one: where the next batch begins
+    std::int64_t pages_ = 0;
+    std::int64_t looked_around_ = 0;
+};
+
+bool keeps_rows(const Policy& policy) {
+    return policy.on_expiry != OnExpiry::drop;
+}
+
+std::int64_t detail_number(std::int64_t operation, const char* key) {
+    pg::Spi spi;
+    const pg::Rows rows =
+        spi.query("SELECT (detail->>$2::text)::bigint FROM citadel.lifecycle_operation WHERE operation_id = $1",
+                  {pg::arg(operation), pg::arg(key)});
+    return rows.empty() ? 0 : rows.int64(0, 0);
+}
+
+audit::Entry entry_for(const Policy& policy, const operation::Row& row, const char* outcome) {
+    audit::Entry entry = audit::about("move_rows", policy.relation);
+    entry.outcome = outcome;
+    entry.policy_id = policy.id;
+    entry.policy_version = policy.version;
+    entry.lower_bound = row.lower_text;
+    entry.upper_bound = row.upper_text;
+    return entry;
+}
+
+// The table that collects the rows: columns and nothing else, so that no code of the owner runs while it is made. His
+// privileges alone; others read it as an archive.
+void Mover::prepare() {
+    climb(table_, [this] {
+        if (keeps_rows(policy_)) {
+            const std::string name =
+                pg::quote_identifier(policy_.schema) + "." + pg::quote_identifier(partition_name(policy_, row_.lower));
+            pg::Spi spi;
+            spi.execute("CREATE TABLE " + name + " (LIKE " + table_ +
+                        " INCLUDING STORAGE INCLUDING COMPRESSION INCLUDING COMMENTS)");
+            spi.execute("ALTER TABLE " + name + " OWNER TO " +
+                        spi.query("SELECT quote_ident(pg_get_userbyid($1))", {pg::arg_oid(policy_.owner)}).text(0, 0));
+            const Oid made = spi.query("SELECT $1::regclass::oid", {pg::arg(name)}).oid(0, 0);
+            operation::set_detail(row_, "staging", std::to_string(made));
+        }
+        audit::append(entry_for(policy_, row_, audit::outcome::started));
+        pg::fault_point("lifecycle_move_prepare");
+        enter("moving");
+    });
+    pg::fault_point("lifecycle_move_prepared");
+}
+
+void Mover::wait_until(std::int64_t time, const std::string& why) {
+    pg::Spi spi;
+    spi.execute("UPDATE citadel.lifecycle_operation SET not_before = $2, last_error = $3, updated_at = $4 WHERE "
+                "operation_id = $1",
+                {pg::arg(row_.id), pg::arg_timestamptz(time), pg::arg(why), pg::arg_timestamptz(pg::now())});
+    jobs::checkpoint();
+}
+
+// False: not now, which the operation says.
+bool Mover::may_go_on() {
+    {
+        pg::Spi spi;
+        if (spi.query("SELECT 1 FROM citadel.lifecycle_policy p JOIN citadel.lifecycle_operation o ON o.operation_id = "
+                      "$3 AND o.finished_at IS NULL WHERE p.policy_id = $1 AND p.version = $2 AND p.status = 'active'",
+                      {pg::arg(policy_.id), pg::arg(policy_.version), pg::arg(row_.id)})
+                .empty())
+            return false;
+    }
+    if (!hours_allow(policy_, pg::now(), zone_)) {
+        wait_until(pg::now() + come_back_us, "outside the hours " + policy_.allowed_hours);
+        return false;
+    }
+    const std::int64_t began = monotonic_us();
+    if (began - looked_around_ < look_around_us)
+        return true;
+    for (;;) {
+        const std::string reason = brake();
+        looked_around_ = monotonic_us();
+        if (reason.empty())
+            return true;
+        if (looked_around_ - began > patience_us) {
+            wait_until(pg::now() + come_back_us, reason);
+            return false;
+        }
+        jobs::checkpoint(); // holds no snapshot while it pauses
+        pause(1000);
+    }
+}
+
+// `rest` picks the rows: a condition that is looked at again for the version of a row that is really deleted.
+std::string Mover::batch_statement(const std::string& rest) const {
+    const std::string columns = writable_columns(policy_.relation);
+    std::string sql = "WITH " + rest;
+    if (keeps_rows(policy_))
+        sql += " RETURNING " + columns + "), put AS (INSERT INTO " + pg::qualified_name(staging_) + " (" + columns +
+               ") SELECT " + columns +
+               " FROM moved RETURNING 1) SELECT (SELECT count(*) FROM moved), "
+               "(SELECT count(*) FROM put)";
+    else
+        sql += " RETURNING 1) SELECT (SELECT count(*) FROM moved), (SELECT count(*) FROM moved)";
+    return sql;
+}
+
+// One batch in the current transaction; the rows moved, -1 when there are no more.
+std::int64_t Mover::batch() {
+    lock_holds();
+    const std::string held = held_condition(policy_);
+    std::string condition = range_condition(policy_, row_.lower, row_.upper);
+    if (!held.empty())
+        condition += " AND NOT (" + held + ")";
+    std::string sql;
+    const std::int64_t size = throttle_.rows();
+    if (by_index_) {
+        const std::string from = cursor_.empty() ? "" : " AND " + column_ + " >= " + pg::quote_literal(cursor_);
+        sql = batch_statement("picked AS MATERIALIZED (SELECT ctid AS place, " + column_ + " AS at FROM ONLY " +
+                              table_ + " WHERE " + condition + from + " ORDER BY " + column_ + " LIMIT " +
+                              std::to_string(size) + "), moved AS (DELETE FROM ONLY " + table_ +
+                              " WHERE ctid = ANY (ARRAY(SELECT place FROM picked)) AND " + condition);
+        sql += ", (SELECT count(*) FROM picked), (SELECT max(at) FROM picked)";
+    } else {
+        if (page_ >= pages_)
+            return -1;
+        const std::int64_t end = page_ + std::min(size, most_pages);
+        sql = batch_statement("moved AS (DELETE FROM ONLY " + table_ + " WHERE ctid >= '(" + std::to_string(page_) +
+                              ",0)' AND ctid < '(" + std::to_string(end) + ",0)' AND " + condition);
+    }
+    std::int64_t moved = 0;
+    std::int64_t put = 0;
+    std::int64_t picked = 1;
+    std::string last;
+    {
+        pg::RoleScope as_owner(policy_.owner, "pg_catalog, pg_temp", pg::RoleScope::Work::writes);
+        {
+            pg::Spi spi;
+            const pg::Rows rows = spi.query(sql);
+            moved = rows.int64(0, 0);
+            put = rows.int64(0, 1);
+            if (by_index_) {
+                picked = rows.int64(0, 2);
+                last = rows.text(0, 3);
+            }
+        }
+        as_owner.leave();
+    }
+    if (moved != put)
+        pg::raise(ERRCODE_DATA_CORRUPTED,
+                  std::to_string(moved) + " rows left " + table_ + " and " + std::to_string(put) +
+                      " arrived: the batch is rolled back",
+                  {}, "A trigger or rule of the collecting table or of " + table_ + " interferes.");
+    if (moved > 0) {
+        pg::Spi spi;
+        spi.execute("UPDATE citadel.lifecycle_operation SET detail = jsonb_set(detail, '{moved}', "
+                    "to_jsonb(coalesce((detail->>'moved')::bigint, 0) + $2)), updated_at = $3, attempts = 0, "
+                    "last_error = NULL WHERE operation_id = $1",
+                    {pg::arg(row_.id), pg::arg(moved), pg::arg_timestamptz(pg::now())});
+    }
+    pg::fault_point("lifecycle_move_batch");
+    jobs::checkpoint();
+    if (by_index_) {
+        if (picked == 0)
+            return -1;
+        cursor_ = last;
+    } else {
+        page_ += std::min(size, most_pages);
+    }
+    return by_index_ ? picked : std::min(size, most_pages);
+}
+
+bool Mover::move() {
+    staging_ = static_cast<Oid>(detail_number(row_.id, "staging"));
+    by_index_ = !time_index(policy_).empty();
+    {
+        pg::Spi spi;
+        if (keeps_rows(policy_) && spi.query("SELECT 1 FROM pg_class WHERE oid = $1", {pg::arg_oid(staging_)}).empty())
+            pg::raise(ERRCODE_UNDEFINED_TABLE,
+                      "the table that collected the expired rows of " + table_ + " was dropped", {},
+                      "citadel.cancel_operation(" + std::to_string(row_.id) + ") ends the operation.");
+        pages_ = spi.query("SELECT pg_relation_size($1) / current_setting('block_size')::int",
+                           {pg::arg_oid(policy_.relation)})
+                     .int64(0, 0) +
+                 1;
+    }
+    if (!by_index_)
+        throttle_ =
+            Throttle({static_cast<double>(settings::lifecycle_batch_ms), settings::lifecycle_load, 8, 1, most_pages});
+    int refused = 0;
+    for (;;) {
+        if (!may_go_on())
+            return false;
+        const std::int64_t began = monotonic_us();
+        std::int64_t done = 0;
+        try {
+            {
+                pg::Spi spi;
+                spi.query("SELECT set_config('lock_timeout', '150ms', true)");
+            }
+            done = batch();
+            refused = 0;
+        } catch (const pg::Error& error) {
+            const int code = error.sqlerrcode();
+            if ((code != ERRCODE_LOCK_NOT_AVAILABLE && code != ERRCODE_T_R_DEADLOCK_DETECTED &&
+                 code != ERRCODE_T_R_SERIALIZATION_FAILURE) ||
+                ++refused > locks_refused_in_a_row)
+                throw;
+            jobs::start_over();
+            throttle_.held_up();
+        }
+        if (done < 0)
+            break;
+        if (done > 0)
+            throttle_.done(done, static_cast<double>(monotonic_us() - began) / 1000);
+        pg::fault_point("lifecycle_move_committed");
+        if (throttle_.rest_ms() >= 1)
+            pause(static_cast<long>(throttle_.rest_ms()));
+    }
+    enter("indexing");
+    jobs::checkpoint();
+    pg::fault_point("lifecycle_move_moved");
+    return true;
+}
+
+// The indexes of the table, for whoever reads its old rows. Those that are there already were built by a run that did
+// not get to the end. As the owner: an index may run his functions.
+void Mover::build_indexes() {
+    pg::Rows wanted;
+    {
+        pg::Spi spi;
+        wanted = spi.query(
+            "SELECT CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END, d.def FROM pg_index i "
+            "JOIN pg_class k ON k.oid = i.indexrelid CROSS JOIN LATERAL (SELECT substr(pg_get_indexdef(k.oid), "
+            "length(format('CREATE %sINDEX %I ON %s ', CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END, k.relname, "
+            "$3::text)) + 1) AS def) d WHERE i.indrelid = $1 AND i.indisvalid AND NOT i.indisexclusion AND NOT EXISTS "
+            "(SELECT FROM pg_index s JOIN pg_class sk ON sk.oid = s.indexrelid WHERE s.indrelid = $2 AND "
+            "right(pg_get_indexdef(sk.oid), length(d.def)) = d.def) "
+            "AND has_schema_privilege($4::oid, k.relnamespace, 'CREATE') ORDER BY k.oid",
+            {pg::arg_oid(policy_.relation), pg::arg_oid(staging_), pg::arg(table_), pg::arg_oid(policy_.owner)});
+    }
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+        pg::RoleScope as_owner(policy_.owner, "pg_catalog, pg_temp", pg::RoleScope::Work::writes);
+        {
+            pg::Spi spi;
+            spi.execute("CREATE " + wanted.text(i, 0) + "INDEX ON " + pg::qualified_name(staging_) + " " +
+                        wanted.text(i, 1));
+        }
+        as_owner.leave();
+        jobs::checkpoint();
+        pg::fault_point("lifecycle_move_indexed");
+    }
+}
+
+void Mover::finish() {
+    staging_ = static_cast<Oid>(detail_number(row_.id, "staging"));
+    // A copy on another server or in a file needs none.
+    const bool stays = policy_.on_expiry == OnExpiry::detach || policy_.archive_to.rfind("schema", 0) == 0;
+    if (keeps_rows(policy_) && stays)
+        build_indexes();
+    const std::int64_t moved = detail_number(row_.id, "moved");
+    audit::Entry entry = entry_for(policy_, row_, audit::outcome::done);
+    entry.rows = moved;
+    std::int64_t expiry = 0;
+    if (keeps_rows(policy_)) {
+        entry.reason = "into " + pg::qualified_name(staging_);
+        if (moved == 0) {
+            pg::Spi spi;
+            spi.execute("DROP TABLE " + pg::qualified_name(staging_)); // all rows are held, or are gone
+        } else if (policy_.on_expiry == OnExpiry::archive) {
+            const operation::Row next = operation::open_expiry(policy_, staging_, row_.lower, row_.upper);
+            operation::set_state(next, "detached");
+            expiry = next.id;
+        }
+    } else {
+        entry.reason = "deleted: the policy says drop";
+    }
+    audit::append(entry);
+    enter("done");
+    pg::fault_point("lifecycle_move_finish");
+    jobs::checkpoint();
+    pg::fault_point("lifecycle_move_finished");
+    if (expiry == 0)
+        return;
+    for (const Action action : {Action::close_to_writers, Action::archive, Action::verify, Action::drop}) {
+        Step step;
+        step.action = action;
+        step.operation_id = expiry;
+        step.subject = staging_;
+        take_expiry_step(policy_, zone_, step, expiry);
+    }
+}
+
+} // namespace
+
+void move_rows(const Policy& policy, const Zone& zone, operation::Row row) {
+    Mover(policy, zone, std::move(row)).run();
+}
+
+} // namespace citadel::lifecycle::plain
