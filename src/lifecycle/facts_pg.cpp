@@ -4,6 +4,7 @@
 #include "lifecycle/calendar.hpp"
 #include "lifecycle/holds_pg.hpp"
 #include "lifecycle/key_pg.hpp"
+#include "lifecycle/plain_pg.hpp"
 #include "pg/clock.hpp"
 #include "pg/role.hpp"
 #include "pg/spi.hpp"
@@ -244,8 +245,13 @@ std::int64_t count_default_rows(const Policy& policy) {
 }
 
 std::vector<Step> plan_of(const Policy& policy, bool impatient) {
+    if (policy.mode != TableMode::partitioned)
+        return plain::plan(policy, pg::now());
     const auto zone = make_zone(policy.time_zone);
-    return plan(gather(policy, *zone, impatient), *zone);
+    std::vector<Step> steps = plan(gather(policy, *zone, impatient), *zone);
+    for (Step& step : plain::plan(policy, pg::now())) // a converted table that is being split
+        steps.push_back(std::move(step));
+    return steps;
 }
 
 } // namespace citadel::lifecycle

@@ -13,6 +13,7 @@
 #include "lifecycle/lifecycle.hpp"
 #include "lifecycle/operation_pg.hpp"
 #include "lifecycle/partman_pg.hpp"
+#include "lifecycle/plain_pg.hpp"
 #include "lifecycle/policy_pg.hpp"
 #include "pg/clock.hpp"
 #include "pg/fault.hpp"
@@ -127,6 +128,12 @@ void Run::take(const Policy& policy, const Zone& zone, const Step& step, std::in
         return;
     case Action::finalize_detach:
         return finalize_detach(policy, step);
+    case Action::move_rows:
+    case Action::convert:
+    case Action::split:
+        operation_id = plain::begin(policy, step);
+        jobs::checkpoint();
+        return plain::advance(operation_id);
     default:
         return take_expiry_step(policy, zone, step, operation_id);
     }

@@ -40,13 +40,17 @@ class Mover {
           column_(pg::quote_identifier(policy.column)),
           throttle_({static_cast<double>(settings::lifecycle_batch_ms), settings::lifecycle_load}) {}
 
-    void run() {
+    bool run() {
         if (row_.state == "planned")
             prepare();
         if (row_.state == "moving" && !move())
-            return; // it has to wait
+            return false;
+        // Somebody cancelled it: what was collected so far is archived, the rest stays.
+        if (row_.state == "cancelling")
+            enter("indexing");
         if (row_.state == "indexing")
             finish();
+        return true;
     }
 
   private:
@@ -62,7 +66,6 @@ class Mover {
     std::string batch_statement(const std::string& rest) const;
     void build_indexes();
     void finish();
-    void hand_over();
 
     const Policy& policy_;
     const Zone& zone_;
@@ -134,7 +137,8 @@ bool Mover::may_go_on() {
     {
         pg::Spi spi;
         if (spi.query("SELECT 1 FROM citadel.lifecycle_policy p JOIN citadel.lifecycle_operation o ON o.operation_id = "
-                      "$3 AND o.finished_at IS NULL WHERE p.policy_id = $1 AND p.version = $2 AND p.status = 'active'",
+                      "$3 AND o.finished_at IS NULL AND o.state <> 'cancelling' WHERE p.policy_id = $1 AND p.version = "
+                      "$2 AND p.status = 'active'",
                       {pg::arg(policy_.id), pg::arg(policy_.version), pg::arg(row_.id)})
                 .empty())
             return false;
@@ -362,8 +366,8 @@ void Mover::finish() {
 
 } // namespace
 
-void move_rows(const Policy& policy, const Zone& zone, operation::Row row) {
-    Mover(policy, zone, std::move(row)).run();
+bool move_rows(const Policy& policy, const Zone& zone, operation::Row row) {
+    return Mover(policy, zone, std::move(row)).run();
 }
 
 } // namespace citadel::lifecycle::plain

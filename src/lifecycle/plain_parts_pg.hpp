@@ -35,7 +35,8 @@ std::string time_index(const Policy& policy);
 // Microseconds since some point, never going back.
 std::int64_t monotonic_us();
 
-void move_rows(const Policy& policy, const Zone& zone, operation::Row row);
+// True when the operation has ended; false: it has to wait, or the policy was changed.
+bool move_rows(const Policy& policy, const Zone& zone, operation::Row row);
 void convert(const Policy& policy, const Zone& zone, operation::Row row);
 void split(const Policy& policy, const Zone& zone, operation::Row row);
 

@@ -1,6 +1,7 @@
 // Plain tables under a policy: what is to be done, and who does it.
 #include "lifecycle/plain_pg.hpp"
 
+#include "jobs/jobs.hpp"
 #include "lifecycle/archive_pg.hpp"
 #include "lifecycle/brake_pg.hpp"
 #include "lifecycle/calendar.hpp"
@@ -266,6 +267,25 @@ void plan_conversion(const Policy& policy, const std::vector<Open>& open, std::v
     steps.push_back(std::move(step));
 }
 
+// One period after the other, as long as they get to their end.
+void move_periods(const Policy& policy, const Zone& zone, operation::Row row) {
+    for (;;) {
+        const Place lower = row.lower;
+        if (!move_rows(policy, zone, std::move(row)) || !keep_blocked(policy, zone, pg::now()).empty())
+            return;
+        const auto next = expired_period(policy, zone, pg::now());
+        if (!next || next->first == lower)
+            return;
+        Step step;
+        step.action = Action::move_rows;
+        step.subject = policy.relation;
+        step.lower = next->first;
+        step.upper = next->second;
+        row = operation::read(begin(policy, step));
+        jobs::checkpoint();
+    }
+}
+
 } // namespace
 
 bool is_ours(const std::string& kind) {
@@ -322,7 +342,7 @@ void advance(std::int64_t operation_id) {
     const Policy& policy = stored.front().policy;
     const auto zone = make_zone(policy.time_zone);
     if (row.kind == "move_rows")
-        move_rows(policy, *zone, std::move(row));
+        move_periods(policy, *zone, std::move(row));
     else if (row.kind == "convert")
         convert(policy, *zone, std::move(row));
 }
