@@ -246,10 +246,10 @@ std::int64_t count_default_rows(const Policy& policy) {
 
 std::vector<Step> plan_of(const Policy& policy, bool impatient) {
     if (policy.mode != TableMode::partitioned)
-        return plain::plan(policy, pg::now());
+        return plain::plan(policy, pg::now(), impatient);
     const auto zone = make_zone(policy.time_zone);
     std::vector<Step> steps = plan(gather(policy, *zone, impatient), *zone);
-    for (Step& step : plain::plan(policy, pg::now())) // a converted table that is being split
+    for (Step& step : plain::plan(policy, pg::now(), impatient)) // a converted table that is being split
         steps.push_back(std::move(step));
     return steps;
 }

@@ -256,7 +256,8 @@ std::string holds_on(const Policy& policy, Oid partition, Place lower, Place upp
         if (!overlaps(policy, hold, lower, upper, zone))
             continue;
         std::string why = hold.name();
-        if (!hold.predicate.empty()) {
+        // Rows that were collected from a plain table leave the held ones behind: their bounds say nothing.
+        if (!hold.predicate.empty() || policy.mode == TableMode::keep) {
             bool held = true;
             const std::string sql =
                 "SELECT FROM " + pg::qualified_name(partition) + " WHERE " + condition_of(policy, hold) + " LIMIT 1";

@@ -43,14 +43,16 @@ class Mover {
     bool run() {
         if (row_.state == "planned")
             prepare();
-        if (row_.state == "moving" && !move())
+        if (row_.state == "moving" && !move() && operation::read(row_.id).state != "cancelling")
             return false;
         // Somebody cancelled it: what was collected so far is archived, the rest stays.
-        if (row_.state == "cancelling")
-            enter("indexing");
+        if (row_.state == "cancelling" || operation::read(row_.id).state == "cancelling") {
+            cancelled_ = true;
+            row_.state = "indexing"; // stays `cancelling` on disk until the end
+        }
         if (row_.state == "indexing")
             finish();
-        return true;
+        return !cancelled_;
     }
 
   private:
@@ -60,6 +62,7 @@ class Mover {
     }
     void prepare();
     bool move();
+    std::string collecting_name() const;
     bool may_go_on();
     void wait_until(std::int64_t time, const std::string& why);
     std::int64_t batch();
@@ -78,6 +81,7 @@ class Mover {
     std::int64_t page_ = 0; // without one: where the next batch begins
     std::int64_t pages_ = 0;
     std::int64_t looked_around_ = 0;
+    bool cancelled_ = false;
 };
 
 bool keeps_rows(const Policy& policy) {
@@ -102,13 +106,23 @@ audit::Entry entry_for(const Policy& policy, const operation::Row& row, const ch
     return entry;
 }
 
+// A name that no archive has either: rows of one period may be moved more than once.
+std::string Mover::collecting_name() const {
+    const std::string base = partition_name(policy_, row_.lower);
+    pg::Spi spi;
+    if (spi.query("SELECT 1 FROM pg_class WHERE relname = $1", {pg::arg(base)}).empty())
+        return base;
+    const std::string suffix = "_" + std::to_string(row_.id);
+    return spi.query("SELECT (left($1, 62 - length($2)) || $2)::name", {pg::arg(base), pg::arg(suffix)}).text(0, 0);
+}
+
 // The table that collects the rows: columns and nothing else, so that no code of the owner runs while it is made. His
 // privileges alone; others read it as an archive.
 void Mover::prepare() {
     climb(table_, [this] {
         if (keeps_rows(policy_)) {
             const std::string name =
-                pg::quote_identifier(policy_.schema) + "." + pg::quote_identifier(partition_name(policy_, row_.lower));
+                pg::quote_identifier(policy_.schema) + "." + pg::quote_identifier(collecting_name());
             pg::Spi spi;
             spi.execute("CREATE TABLE " + name + " (LIKE " + table_ +
                         " INCLUDING STORAGE INCLUDING COMPRESSION INCLUDING COMMENTS)");
@@ -290,6 +304,9 @@ bool Mover::move() {
         if (throttle_.rest_ms() >= 1)
             pause(static_cast<long>(throttle_.rest_ms()));
     }
+    // Unless it was cancelled in this moment.
+    if (operation::read(row_.id).state == "cancelling")
+        return false;
     enter("indexing");
     jobs::checkpoint();
     pg::fault_point("lifecycle_move_moved");
@@ -329,13 +346,13 @@ void Mover::finish() {
     staging_ = static_cast<Oid>(detail_number(row_.id, "staging"));
     // A copy on another server or in a file needs none.
     const bool stays = policy_.on_expiry == OnExpiry::detach || policy_.archive_to.rfind("schema", 0) == 0;
-    if (keeps_rows(policy_) && stays)
+    if (staging_ != InvalidOid && stays)
         build_indexes();
     const std::int64_t moved = detail_number(row_.id, "moved");
     audit::Entry entry = entry_for(policy_, row_, audit::outcome::done);
     entry.rows = moved;
     std::int64_t expiry = 0;
-    if (keeps_rows(policy_)) {
+    if (keeps_rows(policy_) && staging_ != InvalidOid) {
         entry.reason = "into " + pg::qualified_name(staging_);
         if (moved == 0) {
             pg::Spi spi;
@@ -349,6 +366,13 @@ void Mover::finish() {
         entry.reason = "deleted: the policy says drop";
     }
     audit::append(entry);
+    if (cancelled_) {
+        pg::Spi spi;
+        spi.execute(
+            "UPDATE citadel.lifecycle_policy SET status = 'suspended', suspended_reason = 'its batched move was "
+            "cancelled', updated_at = $2 WHERE policy_id = $1",
+            {pg::arg(policy_.id), pg::arg_timestamptz(pg::now())});
+    }
     enter("done");
     pg::fault_point("lifecycle_move_finish");
     jobs::checkpoint();

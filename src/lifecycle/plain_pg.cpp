@@ -130,7 +130,8 @@ struct Open {
     std::string why;
 };
 
-std::vector<Open> open_operations(const Policy& policy, std::int64_t now) {
+// `impatient`: somebody asked for this run, so pauses after failures do not count; a quarantine does.
+std::vector<Open> open_operations(const Policy& policy, std::int64_t now, bool impatient) {
     pg::Spi spi;
     const pg::Rows rows =
         spi.query("SELECT operation_id, kind, state, subject_oid, format('%I.%I', subject_schema, subject_name), "
@@ -148,7 +149,7 @@ std::vector<Open> open_operations(const Policy& policy, std::int64_t now) {
         one.name = rows.text(i, 4);
         one.lower = rows.is_null(i, 5) ? open_low : rows.int64(i, 5);
         one.upper = rows.is_null(i, 6) ? open_high : rows.int64(i, 6);
-        one.waits = rows.boolean(i, 7);
+        one.waits = rows.boolean(i, 7) && (!impatient || one.state == "quarantined");
         one.why = rows.text(i, 8);
         open.push_back(std::move(one));
     }
@@ -226,7 +227,9 @@ void plan_kept(const Policy& policy, const Zone& zone, std::int64_t now, const s
     if (!policy.retain)
         return;
     std::optional<std::pair<Place, Place>> period;
-    if (!moving)
+    if (const std::string obstacle = keep_obstacle(policy); !moving && !obstacle.empty())
+        period.emplace(open_low, open_high); // what there is to move cannot be seen, or not be touched
+    else if (!moving)
         period = expired_period(policy, zone, now);
     if (!moving && !period)
         return;
@@ -243,8 +246,11 @@ void plan_kept(const Policy& policy, const Zone& zone, std::int64_t now, const s
     step.lower = period->first;
     step.upper = period->second;
     step.lock = "ROW EXCLUSIVE on " + step.target;
-    step.reason = "rows of " + place_text(step.lower, policy) + " to " + place_text(step.upper, policy) +
-                  " are older than " + policy.retain_text;
+    step.reason = "rows " +
+                  (step.lower == open_low
+                       ? std::string()
+                       : "of " + place_text(step.lower, policy) + " to " + place_text(step.upper, policy) + " ") +
+                  "are older than " + policy.retain_text;
     step.blocked = blocked;
     steps.push_back(std::move(step));
 }
@@ -292,9 +298,9 @@ bool is_ours(const std::string& kind) {
     return kind == "convert" || kind == "split" || kind == "move_rows";
 }
 
-std::vector<Step> plan(const Policy& policy, std::int64_t now) {
+std::vector<Step> plan(const Policy& policy, std::int64_t now, bool impatient) {
     std::vector<Step> steps;
-    const std::vector<Open> open = open_operations(policy, now);
+    const std::vector<Open> open = open_operations(policy, now, impatient);
     if (policy.mode == TableMode::keep) {
         const auto zone = make_zone(policy.time_zone);
         plan_kept(policy, *zone, now, open, steps);
@@ -345,6 +351,8 @@ void advance(std::int64_t operation_id) {
         move_periods(policy, *zone, std::move(row));
     else if (row.kind == "convert")
         convert(policy, *zone, std::move(row));
+    else if (row.kind == "split")
+        split(policy, *zone, std::move(row));
 }
 
 } // namespace citadel::lifecycle::plain

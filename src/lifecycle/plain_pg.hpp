@@ -11,8 +11,9 @@
 namespace citadel::lifecycle::plain {
 
 // What is to be done for a policy whose table is plain (TableMode::convert or keep), or was converted and is to be
-// split: steps convert, split, move_rows. Reads alone. What the server cannot do is said in Step::blocked.
-std::vector<Step> plan(const Policy& policy, std::int64_t now);
+// split: steps convert, split, move_rows. Reads alone. What the server cannot do is said in Step::blocked. `impatient`:
+// pauses after failures do not count, because somebody asked for this run.
+std::vector<Step> plan(const Policy& policy, std::int64_t now, bool impatient);
 
 // Opens the operation of such a step, unless it is open already; its operation_id.
 std::int64_t begin(const Policy& policy, const Step& step);
