@@ -23,6 +23,8 @@
 #include "pg/spi.hpp"
 #include "settings/settings.hpp"
 
+#include <algorithm>
+
 namespace citadel::lifecycle::plain {
 
 namespace {
@@ -82,6 +84,8 @@ class Mover {
     std::int64_t pages_ = 0;
     std::int64_t looked_around_ = 0;
     bool cancelled_ = false;
+    std::int64_t batches_ = 0; // of this run
+    double worst_ms_ = 0;
 };
 
 bool keeps_rows(const Policy& policy) {
@@ -298,8 +302,12 @@ bool Mover::move() {
         }
         if (done < 0)
             break;
-        if (done > 0)
-            throttle_.done(done, static_cast<double>(monotonic_us() - began) / 1000);
+        if (done > 0) {
+            const double took_ms = static_cast<double>(monotonic_us() - began) / 1000;
+            worst_ms_ = std::max(worst_ms_, took_ms);
+            ++batches_;
+            throttle_.done(done, took_ms);
+        }
         pg::fault_point("lifecycle_move_committed");
         if (throttle_.rest_ms() >= 1)
             pause(static_cast<long>(throttle_.rest_ms()));
@@ -307,6 +315,8 @@ bool Mover::move() {
     // Unless it was cancelled in this moment.
     if (operation::read(row_.id).state == "cancelling")
         return false;
+    operation::set_detail(row_, "batches", std::to_string(batches_));
+    operation::set_detail(row_, "worst_batch_ms", std::to_string(worst_ms_));
     enter("indexing");
     jobs::checkpoint();
     pg::fault_point("lifecycle_move_moved");
