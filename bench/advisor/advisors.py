@@ -52,15 +52,12 @@ class Citadel:
         parameters = {"workload": [s.sql for s in self.statements], "storage_budget_bytes": budget,
                       "max_key_columns": self.width, "weights": [s.weight for s in self.statements],
                       "index_kinds": self.kinds, **more}
-        cursor.execute("SELECT proargnames FROM pg_proc WHERE oid = 'citadel.recommend_indexes'::regproc")
-        known = cursor.fetchone()[0]
-        parameters = {k: v for k, v in parameters.items() if k in known}
         del self.connection.notices[:]
         processor = processor_seconds(self.connection)
         started = time.perf_counter()
         call = ", ".join(f"{name} => %({name})s" for name in parameters)
-        cursor.execute(f"SELECT definition, size_bytes, cost_before, cost_after FROM citadel.recommend_indexes({call})",
-                       parameters)
+        cursor.execute(f"SELECT definition, size_bytes, cost_before, cost_after FROM citadel.recommend_indexes({call}) "
+                       "WHERE action = 'create'", parameters)
         rows = cursor.fetchall()
         answer = Answer([target_of(row[0]) for row in rows])
         answer.seconds = time.perf_counter() - started

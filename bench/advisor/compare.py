@@ -37,8 +37,20 @@ def prepare(workload, options):
         cursor.execute("VACUUM (ANALYZE)")
         log(f"{workload.name}: filled in {time.perf_counter() - started:.0f} s")
         connection.close()
+    else:
+        new_extension(plan)
     create_database(build, plan)
     return plan, build
+
+
+def new_extension(database):
+    """The extension as it is installed now, in a database that is used again."""
+    connection = connect(database)
+    cursor = connection.cursor()
+    cursor.execute("SELECT count(*) FROM pg_extension WHERE extname = 'citadel_tasks'")
+    if cursor.fetchone()[0] == 0:
+        cursor.execute("DROP EXTENSION citadel_opt; CREATE EXTENSION citadel_opt")
+    connection.close()
 
 
 class Comparison:
@@ -70,10 +82,51 @@ class Comparison:
             f"{len(unlimited.targets)} indexes, {everything / 1e6:.1f} MB in {unlimited.seconds:.2f} s")
         for notice in unlimited.skipped[:5]:
             log(f"  {notice}")
+        unlimited_sets = {}
         for advisor in self.advisors():
+            if self.workload.mix:
+                unlimited_sets[advisor.name] = advisor.recommend(None).targets
             for share in self.options.budgets:
                 self.one(advisor, share, int(share * everything))
+        if self.workload.mix and self.options.time:
+            self.result["mix"] = self.run_mix(unlimited_sets)
         return self.result
+
+    def run_mix(self, sets):
+        """Measured time of the same reads and writes with each set in place, on a fresh copy each time, in turns. What the
+        peers choose without a limit, and within the bytes of our set."""
+        sets = {"no index": [], **{f"{name}, no limit": targets for name, targets in sets.items()}}
+        for row in self.result["rows"]:
+            if row["share"] == max(self.options.budgets):
+                sets[f"{row['advisor']}, same bytes"] = row["targets"]
+        runs = {name: [] for name in sets}
+        for number in range(self.options.repeats):
+            for name in list(sets) if number % 2 == 0 else reversed(list(sets)):
+                runs[name].append(self.mix_once(sets[name]))
+        entries = {}
+        for name, found in runs.items():
+            middle = sorted(found, key=lambda run: run["reads"] + run["writes"])[len(found) // 2]
+            entries[name] = {**middle, "total": middle["reads"] + middle["writes"], "indexes": len(sets[name]),
+                             "targets": sets[name]}
+            log(f"  {name}: {entries[name]['total']:.2f} s")
+        return {"runs": self.options.repeats, "operations": middle["operations"], "sets": entries}
+
+    def mix_once(self, targets):
+        database = f"mix_{self.workload.name}"
+        create_database(database, self.plan)
+        connection = connect(database)
+        cursor = connection.cursor()
+        for target in targets:
+            cursor.execute("CREATE INDEX ON " + target)
+        cursor.execute("SET synchronous_commit = off")
+        cursor.execute("CHECKPOINT")
+        measured = self.workload.mix(cursor, self.options.size)
+        cursor.execute("SELECT sum(pg_indexes_size(oid))::bigint FROM pg_class WHERE relkind = 'r' AND relnamespace = "
+                       "'public'::regnamespace")
+        measured["bytes"] = cursor.fetchone()[0]
+        connection.close()
+        drop_database(database)
+        return measured
 
     def one(self, advisor, share, budget):
         answer, real_bytes = self.fitted(advisor, budget)

@@ -1,5 +1,8 @@
 """The workloads, by name."""
+from .documents import WORKLOAD as DOCUMENTS
 from .snowflake import WORKLOAD as SNOWFLAKE
 from .star import WORKLOAD as STAR
+from .tasks import WORKLOAD as TASKS
+from .writes import WORKLOAD as WRITES
 
-WORKLOADS = {workload.name: workload for workload in (STAR, SNOWFLAKE)}
+WORKLOADS = {workload.name: workload for workload in (TASKS, STAR, SNOWFLAKE, DOCUMENTS, WRITES)}

@@ -100,7 +100,7 @@ TEMPLATES = [
     ("agent_month", "SELECT ag_name, of_name, sum(pu_total) FROM purchase JOIN agent ON ag_id = pu_agent JOIN office ON of_id "
      "= ag_office WHERE of_name = '{0}' AND pu_day >= '2024-11-01' AND pu_day < '2024-12-01' GROUP BY ag_name, of_name",
      ["office 55", "office 2"]),
-    ("office_by_sector", f"SELECT se_name, count(*) FROM purchase JOIN agent ON ag_id = pu_agent JOIN office ON of_id = "
+    ("office_by_sector", "SELECT se_name, count(*) FROM purchase JOIN agent ON ag_id = pu_agent JOIN office ON of_id = "
      "ag_office JOIN client ON cl_id = pu_client JOIN industry ON in_id = cl_industry JOIN sector ON se_id = in_sector WHERE "
      "of_id = {0} AND pu_state = 'blocked' GROUP BY se_name", [7, 31]),
     ("depot_flow", "SELECT dp_name, sum(it_quantity) FROM item JOIN depot ON dp_id = it_depot JOIN city ON ci_id = dp_city JOIN "
