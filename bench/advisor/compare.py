@@ -9,7 +9,7 @@ import time
 from advisors import Citadel, Peer
 from built import Built
 from model import index_of, plain
-from peers import ALGORITHMS, db2advis
+from peers import ALGORITHMS
 from peers.what_if import WhatIf
 from report import write_report
 from server import connect, create_database, database_exists, drop_database
@@ -75,7 +75,9 @@ class Comparison:
     def run(self):
         base = {"cost": sum(self.built.costs([])), "costs": self.built.costs([]), "seconds": self.time([])}
         self.result["none"] = base
-        unlimited = Citadel("btree", self.plan, self.statements, WIDTH).recommend(None)
+        first = Citadel("btree", self.plan, self.statements, WIDTH)
+        unlimited = first.recommend(None)
+        first.connection.close()
         everything = self.built.size(unlimited.targets)
         self.result["unlimited_bytes"] = everything
         log(f"{self.workload.name}: {len(self.statements)} statements, cost {base['cost']:.0f}, unlimited answer "
@@ -88,6 +90,7 @@ class Comparison:
                 unlimited_sets[advisor.name] = advisor.recommend(None).targets
             for share in self.options.budgets:
                 self.one(advisor, share, int(share * everything))
+            advisor.connection.close()
         if self.workload.mix and self.options.time:
             self.result["mix"] = self.run_mix(unlimited_sets)
         return self.result
@@ -99,15 +102,16 @@ class Comparison:
         for row in self.result["rows"]:
             if row["share"] == max(self.options.budgets):
                 sets[f"{row['advisor']}, same bytes"] = row["targets"]
-        runs = {name: [] for name in sets}
+        runs = {frozenset(targets): [] for targets in sets.values()}  # equal sets share their measurements
         for number in range(self.options.repeats):
-            for name in list(sets) if number % 2 == 0 else reversed(list(sets)):
-                runs[name].append(self.mix_once(sets[name]))
+            for targets in list(runs) if number % 2 == 0 else reversed(list(runs)):
+                runs[targets].append(self.mix_once(targets))
         entries = {}
-        for name, found in runs.items():
+        for name, targets in sets.items():
+            found = runs[frozenset(targets)]
             middle = sorted(found, key=lambda run: run["reads"] + run["writes"])[len(found) // 2]
-            entries[name] = {**middle, "total": middle["reads"] + middle["writes"], "indexes": len(sets[name]),
-                             "targets": sets[name]}
+            entries[name] = {**middle, "total": middle["reads"] + middle["writes"], "indexes": len(targets),
+                             "targets": targets}
             log(f"  {name}: {entries[name]['total']:.2f} s")
         return {"runs": self.options.repeats, "operations": middle["operations"], "sets": entries}
 
@@ -225,7 +229,7 @@ def main():
     options.budgets = options.budgets or list(BUDGETS)
     options.peers = [] if options.no_peers else options.peers or list(ALGORITHMS)
     if options.quick:
-        db2advis.VARIATION_SECONDS = 1.0
+        WhatIf.exchange_seconds = 1.0
     results = []
     for name in options.workload or WORKLOADS:
         comparison = Comparison(WORKLOADS[name], options)

@@ -2,6 +2,8 @@
 import re
 from dataclasses import dataclass, field
 
+WRITE = re.compile(r"\b(insert\s+into|delete\s+from|merge\s+into|update\s+[\w.]+\s+set)\b", re.IGNORECASE)
+
 
 @dataclass
 class Statement:
@@ -13,7 +15,7 @@ class Statement:
 
     @property
     def writes(self):
-        return re.match(r"\s*(insert|update|delete|merge)\b", self.sql, re.IGNORECASE) is not None
+        return WRITE.search(self.sql) is not None
 
 
 @dataclass

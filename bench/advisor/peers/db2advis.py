@@ -7,8 +7,6 @@ import time
 
 from model import Index
 
-VARIATION_SECONDS = 5.0
-
 
 def db2advis(what_if, budget, width):
     initial = what_if.costs(())
@@ -55,7 +53,7 @@ def variations(what_if, chosen, pool, budget):
     best = list(chosen)
     best_cost = sum(what_if.costs(frozenset(best)))
     outside = [index for index in pool if index not in best]
-    finish = time.perf_counter() + VARIATION_SECONDS
+    finish = time.perf_counter() + what_if.exchange_seconds
     while best and outside and time.perf_counter() < finish:
         trial = list(best)
         out = generator.sample(trial, min(generator.randint(1, 4), len(trial)))

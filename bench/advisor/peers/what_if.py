@@ -13,9 +13,12 @@ class WhatIf:
     """Prices configurations (sets of Index). A statement is planned again only when an index that is relevant to it
     changed: one of a table that it reads, with a column that it mentions."""
 
+    exchange_seconds = 5.0  # for how long DB2Advis tries exchanges
+
     def __init__(self, connection, tables, statements, measured):
         self.cursor = connection.cursor()
-        self.cursor.execute("SELECT hypopg_reset()")
+        # DB2Advis may have more hypothetical indexes at once than HypoPG has numbers of its own.
+        self.cursor.execute("SELECT hypopg_reset(); SET hypopg.use_real_oids = on")
         self.tables = tables
         self.statements = statements
         self.measured = measured  # target -> bytes of indexes that were built in this run already
