@@ -6,6 +6,7 @@ import statistics
 import sys
 import time
 
+import scaling
 from advisors import Citadel, Peer
 from built import Built
 from model import index_of, plain
@@ -188,23 +189,30 @@ class Comparison:
 
     def fitted(self, advisor, budget):
         """The advisor's best answer that takes no more real bytes than the budget. Estimates that were off are met by
-        asking again: the peers know the true sizes of what was built, ours is given a corrected limit."""
-        limit, best = budget, None
-        for _ in range(4):
+        asking again: the peers know the true sizes of what was built meanwhile, ours is given a limit between the largest
+        that fitted and the smallest that did not."""
+        limit, fits, overflows, best = budget, 0, None, None
+        for _ in range(6):
             answer = advisor.recommend(limit)
             unknown = [target for target in answer.targets if target not in self.built.bytes]
             real = self.built.size(answer.targets)
-            self.last_limit = limit
-            log(f"    limit {limit} real {real} estimated {sum(answer.estimated_bytes.values())}") if os.environ.get("DEBUG_FIT") else None
-            if real <= budget:
-                if best is None or (answer.cost_after or 0) < (best[0].cost_after or 0):
-                    best = (answer, real)
-                estimated = sum(answer.estimated_bytes.values())
-                # Sizes that were estimated too large may have kept out something that fits.
-                if not unknown or isinstance(advisor, Citadel) or real > 0.98 * estimated:
-                    break
-            elif isinstance(advisor, Citadel) or not unknown:
-                limit = int(min(limit, sum(answer.estimated_bytes.values())) * budget / real * 0.998)
+            estimated = sum(answer.estimated_bytes.values())
+            if real <= budget and (best is None or (answer.cost_after or 0) < (best[0].cost_after or 0)):
+                best = (answer, real)
+                self.last_limit = limit
+            if isinstance(advisor, Citadel):
+                if real <= budget:
+                    fits = limit
+                    if overflows is None or real > 0.97 * budget:
+                        break
+                else:
+                    overflows = min(limit, estimated)
+                limit = (fits + overflows) // 2 if fits else int(overflows * budget / real * 0.998)
+            # Sizes that were estimated too large may have kept out something that fits.
+            elif real <= budget and (not unknown or real > 0.98 * estimated):
+                break
+            elif real > budget and not unknown:
+                limit = int(limit * budget / real * 0.998)
         if best is None:
             raise RuntimeError(f"{advisor.name} found no set within {budget} bytes")
         return best
@@ -213,7 +221,7 @@ class Comparison:
 def main():
     parser = argparse.ArgumentParser(prog="bench/advisor/compare")
     parser.add_argument("--quick", action="store_true", help="small tables, one run of each statement")
-    parser.add_argument("--workload", action="append", choices=WORKLOADS, help="only this one (may be repeated)")
+    parser.add_argument("--workload", action="append", choices=[*WORKLOADS, "scaling"], help="only this one (may be repeated)")
     parser.add_argument("--peer", dest="peers", action="append", choices=ALGORITHMS, help="only this peer")
     parser.add_argument("--no-peers", action="store_true")
     parser.add_argument("--kind", dest="kinds", action="append", choices=["btree", "all"])
@@ -231,7 +239,10 @@ def main():
     if options.quick:
         WhatIf.exchange_seconds = 1.0
     results = []
-    for name in options.workload or WORKLOADS:
+    for name in options.workload or [*WORKLOADS, "scaling"]:
+        if name == "scaling":
+            results.append(scaling.run(options, log))
+            continue
         comparison = Comparison(WORKLOADS[name], options)
         results.append(comparison.run())
         comparison.built.connection.close()

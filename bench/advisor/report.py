@@ -8,6 +8,7 @@ import plot
 def write_report(results, folder, accuracy_of=("citadel_opt, btree", "citadel_opt")):
     text = "\n\n".join([table(result) for result in results if result.get("rows")]
                        + [mix_table(result) for result in results if result.get("mix")]
+                       + [scaling_table(result) for result in results if result.get("points")]
                        + [accuracy(results, accuracy_of)] + [verdict(result) for result in results if result.get("rows")])
     with open(os.path.join(folder, "report.txt"), "w", encoding="utf-8") as file:
         file.write(text + "\n")
@@ -16,6 +17,10 @@ def write_report(results, folder, accuracy_of=("citadel_opt, btree", "citadel_op
         if result.get("rows"):
             save(folder, f"{result['workload']}-cost-over-budget.svg", cost_over_budget(result))
             save(folder, f"{result['workload']}-cost-over-time.svg", cost_over_time(result))
+        if result.get("points"):
+            points = [(0, 0)] + [(point["statements"], point["seconds"]) for point in result["points"]]
+            save(folder, "time-over-statements.svg", plot.chart(f"time of advice, {result['tables']} tables", "statements",
+                                                                "seconds", {"citadel_opt": points}))
 
 
 def save(folder, name, text):
@@ -73,6 +78,15 @@ def mix_table(result):
     for name, entry in sorted(result["mix"]["sets"].items(), key=lambda pair: pair[1]["total"]):
         lines.append(f"  {name:30}{entry['total']:9.2f} s (reads {entry['reads']:.2f}, writes {entry['writes']:.2f}), "
                      f"{entry['indexes']} indexes, {entry['bytes'] / 1e6:.1f} MB")
+    return "\n".join(lines)
+
+
+def scaling_table(result):
+    lines = [f"scaling: distinct statements on {result['tables']} tables",
+             f"{'statements':>12}{'seconds':>10}{'processor':>11}{'ms each':>9}{'indexes':>9}{'est. cost':>11}"]
+    for point in result["points"]:
+        lines.append(f"{point['statements']:12}{point['seconds']:10.2f}{point['processor_seconds']:11.2f}"
+                     f"{1000 * point['seconds'] / point['statements']:9.2f}{point['indexes']:9}{point['cost']:11.4f}")
     return "\n".join(lines)
 
 
