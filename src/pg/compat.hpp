@@ -84,15 +84,6 @@ inline bool owns_object(Oid catalogue, Oid object, Oid role) {
 #endif
 }
 
-// Copies an expression, its parts as `change` gives them.
-inline Node* mutate_expression(Node* node, Node* (*change)(Node*, void*), void* context) {
-#if PG_VERSION_NUM >= 160000
-    return expression_tree_mutator_impl(node, change, context);
-#else
-    return expression_tree_mutator(node, reinterpret_cast<Node* (*)()>(reinterpret_cast<void*>(change)), context);
-#endif
-}
-
 // Whether a role owns a relation, or is a member of the role that does; superusers own all. The relation must exist.
 inline bool owns_relation(Oid relation, Oid role) {
 #if PG_VERSION_NUM >= 160000
