@@ -14,7 +14,7 @@ VACUUM ANALYZE item, comment;
 CREATE FUNCTION advise(workload text[], budget bigint DEFAULT NULL, width int DEFAULT 3)
 RETURNS TABLE (definition text, helped int, sound boolean) LANGUAGE sql AS $$
     SELECT definition, queries_helped, cost_after < cost_before AND size_bytes > 0 AND improvement BETWEEN 0 AND 1
-           AND write_cost = 0 AND access_method = 'btree' AND reason <> ''
+           AND write_cost >= 0 AND access_method = 'btree' AND reason <> ''
     FROM citadel.recommend_indexes(workload, budget, width)
 $$;
 -- One table: equality, range, order, OR, IN, boolean columns, quoted names.

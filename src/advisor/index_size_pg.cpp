@@ -7,6 +7,7 @@
 extern "C" {
 #include "access/htup_details.h"
 #include "access/nbtree.h"
+#include "catalog/pg_am_d.h"
 #include "catalog/pg_statistic.h"
 #include "catalog/pg_type.h"
 #include "nodes/nodeFuncs.h"
@@ -90,7 +91,7 @@ ColumnFacts type_facts(const Node* expression) {
 
 // As _bt_allequalimage() decides: equal keys must look the same, which numeric or float keys do not.
 bool deduplicates(const IndexOptInfo& form) {
-    if (form.unique || form.ncolumns != form.nkeycolumns)
+    if (form.relam != BTREE_AM_OID || form.unique || form.ncolumns != form.nkeycolumns)
         return false;
     for (int i = 0; i < form.nkeycolumns; ++i) {
         const Oid type = form.opcintype[i];
