@@ -23,7 +23,7 @@ SELECT set_eq($$
         AND proname NOT LIKE 'cause\_%' $$,
     ARRAY['raise_error', 'analyze_slow_queries', 'statement_figures', 'statement_causes', 'sample_causes', 'plan_causes', 'plan_nodes',
         'plan_relation', 'wait_causes', 'history_clock', 'figure', 'percent', 'jit_sentence',
-        'place_hold', 'release_hold'],
+        'place_hold', 'release_hold', 'cancel_operation'],
     'PUBLIC may call these functions, those that name a cause in a given plan, and no others');
 SELECT set_eq($$
     SELECT relname::text FROM relation WHERE EXISTS (SELECT FROM aclexplode(relacl) AS a WHERE a.grantee = 0)
