@@ -140,7 +140,7 @@ REVOKE ALL ON FUNCTION citadel.lifecycle_runway() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION citadel.lifecycle_runway() TO PUBLIC;
 COMMENT ON FUNCTION citadel.lifecycle_runway() IS 'Internal: the rows of citadel.partition_runway. Owners see their tables, pg_monitor all';
 
-CREATE VIEW citadel.partition_runway AS
+CREATE VIEW citadel.partition_runway WITH (security_barrier) AS
 SELECT policy_id, relation, status, partitions, covered_until, days_left, partitions_ahead, premake, default_rows,
        last_run_at, last_success_at, last_error, last_error_at, alarm, notes
 FROM citadel.lifecycle_runway();

@@ -16,19 +16,22 @@ CREATE TEMP VIEW relation AS
         AND NOT c.relispartition;
 
 -- PUBLIC: the report on one's own statements with what it is made of (pure arithmetic over its arguments and views that
--- check each row), and nothing else.
+-- check each row), what a table's owner may do with it (each checks ownership, or SELECT on the table), and nothing else.
 SELECT set_eq($$
     SELECT proname::text FROM function
     WHERE EXISTS (SELECT FROM aclexplode(coalesce(proacl, acldefault('f', proowner))) AS a WHERE a.grantee = 0)
         AND proname NOT LIKE 'cause\_%' $$,
     ARRAY['raise_error', 'analyze_slow_queries', 'statement_figures', 'statement_causes', 'sample_causes', 'plan_causes', 'plan_nodes',
         'plan_relation', 'wait_causes', 'history_clock', 'figure', 'percent', 'jit_sentence',
-        'place_hold', 'release_hold', 'cancel_operation'],
+        'place_hold', 'release_hold',
+        'create_lifecycle_policy', 'alter_lifecycle_policy', 'drop_lifecycle_policy', 'suspend_lifecycle_policy',
+        'resume_lifecycle_policy', 'preview_lifecycle', 'run_lifecycle', 'undo_expiry', 'cancel_operation', 'lifecycle_runway',
+        'restore_archive', 'read_archive', 'content_hash'],
     'PUBLIC may call these functions, those that name a cause in a given plan, and no others');
 SELECT set_eq($$
     SELECT relname::text FROM relation WHERE EXISTS (SELECT FROM aclexplode(relacl) AS a WHERE a.grantee = 0)
         AND NOT (relkind = 'v' AND relname LIKE 'visible\_%') $$,
-    ARRAY['query_performance', 'statement_snapshot_time'],
+    ARRAY['query_performance', 'statement_snapshot_time', 'archive', 'lifecycle_step', 'partition_runway'],
     'PUBLIC may read these views, those that check each row (visible_...), and nothing else');
 SELECT is_empty($$
     SELECT relname, a.privilege_type FROM relation, aclexplode(relacl) AS a WHERE a.grantee = 0 AND a.privilege_type <> 'SELECT' $$,
@@ -48,22 +51,23 @@ SELECT set_eq($$
     ARRAY['get_table_statistics', 'get_index_statistics', 'health', 'recommend_indexes', 'what_if', 'preloaded', 'capture_counters',
         'captured_statements', 'worker_status', 'job_definitions', 'next_job_run', 'database_is_copy', 'checked_table',
         'index_definition', 'heap_bloat', 'relation_bytes',
-        'verify_audit_log'],
+        'verify_audit_log', 'advisor_progress_rows', 'stop_advisor'],
     'pg_monitor may call these functions besides');
 SELECT set_eq($$
     SELECT relname::text FROM relation WHERE relkind <> 'S' AND NOT has_table_privilege('pg_monitor', oid, 'SELECT') $$,
     ARRAY['parameter_set', 'job_run_log', 'statement_counter', 'table_counter',
-        'audit_entry', 'audit_pending'], 'only superusers read these tables');
+        'audit_entry', 'audit_pending', 'lifecycle_request'], 'only superusers read these tables');
 SELECT ok(NOT has_function_privilege('pg_monitor', f, 'EXECUTE'), 'pg_monitor may not call ' || f) FROM unnest(ARRAY[
     'citadel.alter_job(text, boolean, interval, interval, interval)', 'citadel.run_job(text)', 'citadel.wait_for_job(bigint, interval)',
     'citadel.adopt_database()']) AS f;
 
--- Functions cannot be bent by the caller's search_path. Without a SET clause: a procedure that commits, two that run no
--- SQL, and two that resolve the statements they are given in the caller's.
+-- Functions cannot be bent by the caller's search_path. Without a SET clause: procedures that commit, those that run no
+-- SQL, and three that resolve the statements they are given in the caller's.
 SELECT set_eq($$
     SELECT proname::text FROM function
     WHERE NOT EXISTS (SELECT FROM unnest(proconfig) AS s WHERE s = 'search_path=pg_catalog, pg_temp') $$,
-    ARRAY['wait_for_job', 'relation_bytes', 'index_definition', 'recommend_indexes', 'what_if'], 'all functions but these pin search_path');
+    ARRAY['wait_for_job', 'relation_bytes', 'index_definition', 'recommend_indexes', 'what_if', 'content_hash',
+        'run_lifecycle', 'restore_archive', 'undo_expiry', 'advisor_progress_rows', 'stop_advisor'], 'all functions but these pin search_path');
 SELECT is_empty($$
     SELECT proname FROM function AS f JOIN pg_language AS l ON l.oid = f.prolang WHERE l.lanname NOT IN ('c', 'sql') $$,
     'functions are C or SQL');

@@ -5,7 +5,7 @@
 SET client_min_messages = warning;
 BEGIN;
 CREATE EXTENSION IF NOT EXISTS citadel_opt CASCADE;
-SELECT plan(45);
+SELECT plan(46);
 
 -- Arguments: these first, under these names, with these defaults; more may follow at the end.
 CREATE FUNCTION pg_temp.arguments_start_with(function_name text, arguments text) RETURNS SETOF text LANGUAGE sql AS $$
