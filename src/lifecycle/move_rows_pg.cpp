@@ -112,7 +112,7 @@ audit::Entry entry_for(const Policy& policy, const operation::Row& row, const ch
 
 // A name that no archive has either: rows of one period may be moved more than once.
 std::string Mover::collecting_name() const {
-    const std::string base = partition_name(policy_, row_.lower);
+    std::string base = partition_name(policy_, row_.lower);
     pg::Spi spi;
     if (spi.query("SELECT 1 FROM pg_class WHERE relname = $1", {pg::arg(base)}).empty())
         return base;

@@ -6,8 +6,8 @@
 #include "pg/role.hpp"
 #include "pg/spi.hpp"
 
-#include <algorithm>
-#include <optional>
+#include <initializer_list>
+#include <string_view>
 #include <vector>
 
 namespace citadel::lifecycle::plain {
@@ -38,6 +38,13 @@ struct Belongings {
     std::vector<Index> indexes;
     std::string replica_identity;
 };
+
+std::string join(std::initializer_list<std::string_view> parts) {
+    std::string text;
+    for (const std::string_view part : parts)
+        text += part;
+    return text;
+}
 
 std::string free_name(pg::Spi& spi, const std::string& schema, const std::string& base, const std::string& suffix) {
     for (int attempt = 0;; ++attempt) {
@@ -82,16 +89,16 @@ void collect_indexes(pg::Spi& spi, const Swap& swap, const std::string& table, B
         if (swap.longer_keys.count(oid) == 0)
             all.after.push_back(rows.text(i, 5));
         else if (rows.boolean(i, 3))
-            all.after.push_back("ALTER TABLE " + table + " ADD CONSTRAINT " + name +
-                                (rows.text(i, 4) == "p" ? " PRIMARY KEY " : " UNIQUE ") + longer);
+            all.after.push_back(join({"ALTER TABLE ", table, " ADD CONSTRAINT ", name,
+                                      rows.text(i, 4) == "p" ? " PRIMARY KEY " : " UNIQUE ", longer}));
         else
-            all.after.push_back("CREATE UNIQUE INDEX " + name + " ON " + table + " " + longer);
+            all.after.push_back(join({"CREATE UNIQUE INDEX ", name, " ON ", table, " ", longer}));
         if (!rows.is_null(i, 7))
-            all.after.push_back("COMMENT ON INDEX " + pg::quote_identifier(rows.text(i, 1)) + "." + name + " IS " +
-                                pg::quote_literal(rows.text(i, 7)));
+            all.after.push_back(join({"COMMENT ON INDEX ", pg::quote_identifier(rows.text(i, 1)), ".", name, " IS ",
+                                      pg::quote_literal(rows.text(i, 7))}));
         if (!rows.is_null(i, 8))
-            all.after.push_back("COMMENT ON CONSTRAINT " + name + " ON " + table + " IS " +
-                                pg::quote_literal(rows.text(i, 8)));
+            all.after.push_back(
+                join({"COMMENT ON CONSTRAINT ", name, " ON ", table, " IS ", pg::quote_literal(rows.text(i, 8))}));
     }
 }
 
@@ -204,7 +211,7 @@ void take_sequences(pg::Spi& spi, const Belongings& all, const std::string& tabl
         const std::string column = pg::quote_identifier(sequence.column);
         const std::string name = pg::quote_identifier(sequence.schema) + "." + pg::quote_identifier(sequence.name);
         if (!sequence.identity) {
-            spi.execute("ALTER SEQUENCE " + name + " OWNED BY " + table + "." + column);
+            spi.execute(join({"ALTER SEQUENCE ", name, " OWNED BY ", table, ".", column}));
             continue;
         }
         const pg::Rows state = spi.query("SELECT last_value, is_called FROM " + name);
@@ -214,7 +221,7 @@ void take_sequences(pg::Spi& spi, const Belongings& all, const std::string& tabl
                 "THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(e.grantee)) END) FROM pg_class c, aclexplode(c.relacl) "
                 "e WHERE c.oid = $1::regclass AND e.grantee <> c.relowner",
                 {pg::arg(name), pg::arg(name)});
-        spi.execute("ALTER TABLE " + old_table + " ALTER COLUMN " + column + " DROP IDENTITY");
+        spi.execute(join({"ALTER TABLE ", old_table, " ALTER COLUMN ", column, " DROP IDENTITY"}));
         const pg::Rows fresh =
             spi.query("SELECT pg_get_serial_sequence($1, $2)", {pg::arg(table), pg::arg(sequence.column)});
         spi.query("SELECT setval($1::regclass, $2, $3)",
@@ -284,7 +291,7 @@ Swapped swap(const Swap& swap) {
         spi.execute("LOCK TABLE " + table + " IN ACCESS EXCLUSIVE MODE");
         locked_at = monotonic_us();
         for (const std::string& trigger : all.triggers)
-            spi.execute("DROP TRIGGER " + trigger + " ON " + table);
+            spi.execute(join({"DROP TRIGGER ", trigger, " ON ", table}));
         spi.execute("ALTER TABLE " + table + " RENAME TO " + pg::quote_identifier(old_name));
         for (const Belongings::Index& index : all.indexes)
             spi.execute("ALTER INDEX " + pg::quote_identifier(index.schema) + "." + pg::quote_identifier(index.name) +
