@@ -115,11 +115,11 @@ COMMENT ON COLUMN citadel.content_hash_result.hash IS 'Sum of the rows'' 128-bit
 CREATE FUNCTION citadel.content_hash(relation regclass, condition text DEFAULT NULL)
 RETURNS citadel.content_hash_result
 AS 'MODULE_PATHNAME', 'citadel_content_hash'
-LANGUAGE C STABLE CALLED ON NULL INPUT PARALLEL UNSAFE;
+LANGUAGE C STABLE CALLED ON NULL INPUT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp;
 REVOKE ALL ON FUNCTION citadel.content_hash(regclass, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION citadel.content_hash(regclass, text) TO PUBLIC;
 COMMENT ON FUNCTION citadel.content_hash(regclass, text) IS
-    'Rows of a relation and their order-independent hash, over the types'' binary form; condition is SQL over its columns. Reads all rows that the caller may see. Errors: 42501 without SELECT on it, 22004 for a NULL relation';
+    'Rows of a relation and their order-independent hash, over the types'' binary form; condition is SQL over its columns, resolved in pg_catalog. Reads all rows that the caller may see. Errors: 42501 without SELECT on it, 22004 for a NULL relation';
 
 CREATE FUNCTION citadel.read_archive(archive_id bigint) RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'citadel_read_archive'

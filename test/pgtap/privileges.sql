@@ -66,7 +66,7 @@ SELECT ok(NOT has_function_privilege('pg_monitor', f, 'EXECUTE'), 'pg_monitor ma
 SELECT set_eq($$
     SELECT proname::text FROM function
     WHERE NOT EXISTS (SELECT FROM unnest(proconfig) AS s WHERE s = 'search_path=pg_catalog, pg_temp') $$,
-    ARRAY['wait_for_job', 'relation_bytes', 'index_definition', 'recommend_indexes', 'what_if', 'content_hash',
+    ARRAY['wait_for_job', 'relation_bytes', 'index_definition', 'recommend_indexes', 'what_if',
         'run_lifecycle', 'restore_archive', 'undo_expiry', 'advisor_progress_rows', 'stop_advisor'], 'all functions but these pin search_path');
 SELECT is_empty($$
     SELECT proname FROM function AS f JOIN pg_language AS l ON l.oid = f.prolang WHERE l.lanname NOT IN ('c', 'sql') $$,
