@@ -143,13 +143,13 @@ void start_over() {
     open_transaction->emplace("job");
 }
 
-void run_outside(const std::string& statement) {
+void run_outside(const std::string& statement, std::uint32_t user) {
     if (open_transaction == nullptr || !open_transaction->has_value())
         pg::raise(ERRCODE_INTERNAL_ERROR, "run_outside() outside a job run");
     (*open_transaction)->commit();
     open_transaction->reset();
     try {
-        pg::run_top_level(statement);
+        pg::run_top_level(statement, user);
     } catch (...) {
         open_transaction->emplace("job");
         throw;

@@ -55,9 +55,9 @@ void forget_registrations();
 void checkpoint();
 // In a job's run() alone: aborts, after an error that the run survives, and begins anew.
 void start_over();
-// In a job's run() alone: commits, runs `statement` as a top-level statement of its own (see pg::run_top_level), and
-// begins anew, also when it failed.
-void run_outside(const std::string& statement);
+// In a job's run() alone: commits, runs `statement` as a top-level statement of its own, up to its first commit as the
+// role `user` (an OID; 0: as the worker; see pg::run_top_level), and begins anew, also when it failed.
+void run_outside(const std::string& statement, std::uint32_t user = 0);
 
 // Queues a run of the job on behalf of the session user; the scheduler looks when the transaction has committed. Raises
 // an error when it could not run here. Checks no privilege: the caller does.

@@ -126,12 +126,45 @@ void copy_in_batches(const Move& move) {
     }
 }
 
+// Rows that are referenced cannot be deleted, or take those that refer to them with them.
+void refuse_foreign_keys(const Policy& policy) {
+    pg::Spi spi;
+    const pg::Rows rows = spi.query("SELECT conname, conrelid::regclass FROM pg_constraint WHERE contype = 'f' AND "
+                                    "confrelid = $1 LIMIT 1",
+                                    {pg::arg_oid(policy.relation)});
+    if (!rows.empty())
+        pg::raise(ERRCODE_FEATURE_NOT_SUPPORTED, "rows of the default partition cannot be moved: foreign key " +
+                                                     rows.text(0, 0) + " of table " + rows.text(0, 1) +
+                                                     " points at the table");
+}
+
+// Rows move within the table, so its triggers do not hear of it. Nobody else sees them switched off: the partition is
+// locked.
+void delete_quietly(const Move& move) {
+    const std::string table = pg::qualified_name(move.fallback);
+    pg::Rows triggers;
+    {
+        pg::Spi spi;
+        triggers =
+            spi.query("SELECT quote_ident(tgname), CASE tgenabled WHEN 'A' THEN 'ALWAYS ' WHEN 'R' THEN 'REPLICA ' "
+                      "ELSE '' END FROM pg_trigger WHERE tgrelid = $1 AND NOT tgisinternal AND tgenabled <> 'D'",
+                      {pg::arg_oid(move.fallback)});
+    }
+    for (std::size_t i = 0; i < triggers.size(); ++i)
+        move.as_owner("ALTER TABLE ONLY " + table + " DISABLE TRIGGER " + triggers.text(i, 0));
+    move.as_owner("DELETE FROM ONLY " + table + " WHERE " + move.where);
+    for (std::size_t i = 0; i < triggers.size(); ++i)
+        move.as_owner("ALTER TABLE ONLY " + table + " ENABLE " + triggers.text(i, 1) + "TRIGGER " +
+                      triggers.text(i, 0));
+}
+
 } // namespace
 
 std::int64_t move_default_rows(const Policy& policy, Place lower, Place upper, std::int64_t& operation_id) {
     Move move{policy, lower, upper, 0, default_of(policy), InvalidOid, condition(policy, lower, upper), {}};
     if (move.fallback == InvalidOid)
         return 0;
+    refuse_foreign_keys(policy);
     open_operation(move);
     operation_id = move.operation;
     {
@@ -160,7 +193,7 @@ std::int64_t move_default_rows(const Policy& policy, Place lower, Place upper, s
             if (there != move.hash(move.table, ""))
                 pg::raise(ERRCODE_DATA_CORRUPTED, "the copy of rows of the default partition differs from them");
         }
-        move.as_owner("DELETE FROM ONLY " + pg::qualified_name(move.fallback) + " WHERE " + move.where);
+        delete_quietly(move);
         pg::fault_point("lifecycle_default_delete");
         attach(policy, move.table, lower, upper);
         give_parents_properties(policy, move.table);

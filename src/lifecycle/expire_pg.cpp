@@ -92,11 +92,14 @@ class Expiry {
     bool cancelled_if_gone() {
         if (attachment_of(policy_.relation, row_.subject) != Attachment::gone)
             return false;
-        pg::Spi spi;
         enter("cancelled");
-        spi.execute("UPDATE citadel.lifecycle_operation SET last_error = 'the partition was dropped by somebody else' "
-                    "WHERE operation_id = $1",
-                    {pg::arg(row_.id)});
+        {
+            pg::Spi spi;
+            spi.execute(
+                "UPDATE citadel.lifecycle_operation SET last_error = 'the partition was dropped by somebody else' "
+                "WHERE operation_id = $1",
+                {pg::arg(row_.id)});
+        }
         audit::Entry entry = entry_for(policy_, row_, "expire");
         entry.outcome = audit::outcome::failed;
         entry.reason = "the partition was dropped by somebody else";
@@ -154,9 +157,9 @@ void Expiry::detach_with_ladder() {
     });
 }
 
-// The server insists on a transaction of its own, in which nobody can act as somebody else; it evaluates nothing that
-// the owner has defined.
-void run_detach_outside(const std::string& statement) {
+// The server insists on a transaction of its own. It evaluates the constant parts of the partition's constraints, so
+// that is done as the owner.
+void run_detach_outside(const std::string& statement, Oid owner) {
     pg::guard([] {
         (void)set_config_option("lock_timeout", detach_wait, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SET, true, 0, false);
     });
@@ -166,7 +169,7 @@ void run_detach_outside(const std::string& statement) {
         });
     };
     try {
-        jobs::run_outside(statement);
+        jobs::run_outside(statement, owner);
     } catch (...) {
         reset();
         throw;
@@ -179,7 +182,7 @@ void Expiry::detach_concurrently(bool finalize) {
         refuse_held();
     const std::string statement = "ALTER TABLE " + relation_name(policy_) + " DETACH PARTITION " + name() +
                                   (finalize ? " FINALIZE" : " CONCURRENTLY");
-    run_detach_outside(statement);
+    run_detach_outside(statement, policy_.owner);
     pg::fault_point("lifecycle_detach_concurrent");
     detached();
     jobs::checkpoint();
@@ -384,7 +387,8 @@ void Expiry::undo() {
         pg::fault_point("lifecycle_undo_discarded");
     }
     if (attachment_of(policy_.relation, row_.subject) == Attachment::pending)
-        run_detach_outside("ALTER TABLE " + relation_name(policy_) + " DETACH PARTITION " + name() + " FINALIZE");
+        run_detach_outside("ALTER TABLE " + relation_name(policy_) + " DETACH PARTITION " + name() + " FINALIZE",
+                           policy_.owner);
     climb(relation_name(policy_), [this] {
         open_to_writers(row_.subject, row_.privileges);
         if (attachment_of(policy_.relation, row_.subject) == Attachment::detached)
@@ -430,7 +434,8 @@ void finalize_detach(const Policy& policy, const Step& step) {
         return;
     pg::fault_point("lifecycle_finalize");
     run_detach_outside("ALTER TABLE " + relation_name(policy) + " DETACH PARTITION " +
-                       pg::qualified_name(step.subject) + " FINALIZE");
+                           pg::qualified_name(step.subject) + " FINALIZE",
+                       policy.owner);
     audit::Entry entry = audit::about("finalize_detach", step.subject);
     entry.actor = job_actor;
     entry.policy_id = policy.id;

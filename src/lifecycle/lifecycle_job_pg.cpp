@@ -227,18 +227,20 @@ void Run::finish(const StoredPolicy& stored) {
             failed(stored, failure);
         }
     }
-    pg::Spi spi;
-    spi.execute(
-        "INSERT INTO citadel.lifecycle_status AS s (policy_id, last_run_at, last_success_at, last_error, "
-        "last_error_at, default_rows, notes) SELECT p.policy_id, $2::timestamptz, CASE WHEN $3::text IS NULL "
-        "THEN $2::timestamptz END, $3, CASE WHEN $3::text IS NOT NULL THEN $2::timestamptz END, nullif($4, -1), "
-        "$5 FROM citadel.lifecycle_policy p WHERE p.policy_id = $1 ON CONFLICT (policy_id) DO UPDATE SET "
-        "last_run_at = excluded.last_run_at, last_success_at = coalesce(excluded.last_success_at, "
-        "s.last_success_at), last_error = excluded.last_error, last_error_at = coalesce(excluded.last_error_at, "
-        "s.last_error_at), default_rows = excluded.default_rows, notes = excluded.notes",
-        {pg::arg(policy.id), pg::arg_timestamptz(pg::now()),
-         error == errors_.end() ? pg::null() : pg::arg(error->second), pg::arg(default_rows),
-         pg::arg_as(TEXTARRAYOID, pg::text_array_literal(notes_[policy.id]))});
+    {
+        pg::Spi spi;
+        spi.execute(
+            "INSERT INTO citadel.lifecycle_status AS s (policy_id, last_run_at, last_success_at, last_error, "
+            "last_error_at, default_rows, notes) SELECT p.policy_id, $2::timestamptz, CASE WHEN $3::text IS NULL "
+            "THEN $2::timestamptz END, $3, CASE WHEN $3::text IS NOT NULL THEN $2::timestamptz END, nullif($4, -1), "
+            "$5 FROM citadel.lifecycle_policy p WHERE p.policy_id = $1 ON CONFLICT (policy_id) DO UPDATE SET "
+            "last_run_at = excluded.last_run_at, last_success_at = coalesce(excluded.last_success_at, "
+            "s.last_success_at), last_error = excluded.last_error, last_error_at = coalesce(excluded.last_error_at, "
+            "s.last_error_at), default_rows = excluded.default_rows, notes = excluded.notes",
+            {pg::arg(policy.id), pg::arg_timestamptz(pg::now()),
+             error == errors_.end() ? pg::null() : pg::arg(error->second), pg::arg(default_rows),
+             pg::arg_as(TEXTARRAYOID, pg::text_array_literal(notes_[policy.id]))});
+    }
     jobs::checkpoint();
 }
 

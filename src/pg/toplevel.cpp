@@ -19,9 +19,37 @@ namespace citadel::pg {
 
 namespace {
 
-void run_statement(const char* sql) {
+// Whom to be again before the transaction commits: the server wants no security context between transactions.
+struct Caller {
+    bool away = false;
+    Oid user = InvalidOid;
+    int context = 0;
+};
+Caller caller;
+
+void come_back(XactEvent event, void*) {
+    if (event == XACT_EVENT_PRE_COMMIT && caller.away)
+        SetUserIdAndSecContext(caller.user, caller.context);
+    // An abort restores by itself.
+    if (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_ABORT)
+        caller.away = false;
+}
+
+void act_as(Oid user) {
+    static bool registered = false;
+    if (!registered)
+        RegisterXactCallback(come_back, nullptr);
+    registered = true;
+    GetUserIdAndSecContext(&caller.user, &caller.context);
+    caller.away = true;
+    SetUserIdAndSecContext(user, caller.context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+}
+
+void run_statement(const char* sql, Oid user) {
     SetCurrentStatementStartTimestamp();
     StartTransactionCommand();
+    if (user != InvalidOid)
+        act_as(user);
     const MemoryContext memory =
         AllocSetContextCreate(TopMemoryContext, "citadel_opt top-level statement", ALLOCSET_DEFAULT_SIZES);
     MemoryContextSwitchTo(memory);
@@ -59,11 +87,11 @@ void run_statement(const char* sql) {
 
 } // namespace
 
-void run_top_level(const std::string& sql) {
+void run_top_level(const std::string& sql, Oid user) {
     const char* text = sql.c_str();
     const MemoryContext before = CurrentMemoryContext;
     try {
-        guard([text] { run_statement(text); });
+        guard([text, user] { run_statement(text, user); });
     } catch (...) {
         AbortCurrentTransaction();
         MemoryContextSwitchTo(before);
