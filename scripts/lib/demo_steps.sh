@@ -268,6 +268,39 @@ show_tables() {
         ORDER BY total_bytes DESC"
 }
 
+# The policies keep 24 months; the demo's data goes back 18, so here they keep 12.
+preview_policies() {
+    sql -o /dev/null -c "SELECT citadel.alter_lifecycle_policy(policy_id, retain => '12 months') FROM citadel.partition_runway" || return 1
+    note "hero_workflow_history and hero_task_comments: monthly, 12 ahead, kept 12 months, then moved to schema citadel_archive"
+    table -c "
+        SELECT step_no AS step, action, replace(target, 'citadel_tasks.', '') AS target, rows, pg_size_pretty(bytes) AS size,
+               replace(lock, 'citadel_tasks.', '') AS lock, coalesce(blocked, 'free to go') AS blocked
+        FROM citadel.preview_lifecycle('citadel_tasks.hero_task_comments') ORDER BY step_no LIMIT 12"
+}
+
+run_policies() {
+    run_with_progress "$WORK/lifecycle.log" 'echo "the lifecycle job detaches, hashes and moves the old months"' \
+        sql -c "CALL citadel.run_lifecycle()" || return 1
+    table -c "
+        SELECT archive_id, source_name, lower_bound, upper_bound, rows, verification, left(hash, 12) || '...' AS hash, read_from
+        FROM citadel.archive ORDER BY source_name LIMIT 6"
+    note "$(sql -At -c "SELECT count(*) || ' months, ' || sum(rows) || ' rows archived; they are read where they lie' FROM citadel.archive")"
+    table -c "
+        SELECT replace(relation, 'citadel_tasks.', '') AS relation, status, partitions, partitions_ahead AS ahead,
+               round(days_left::numeric) AS days_left, coalesce(alarm, 'none') AS alarm, coalesce(last_error, 'none') AS last_error
+        FROM citadel.partition_runway"
+}
+
+restore_one_archive() {
+    local archive
+    archive=$(sql -At -c "SELECT max(archive_id) FROM citadel.archive WHERE origin_name = 'hero_task_comments' AND state = 'complete'") || return 1
+    run_with_progress "$WORK/restore.log" "echo 'archive $archive comes back as a partition'" \
+        sql -c "CALL citadel.restore_archive($archive, 'citadel_tasks.hero_task_comments')" || return 1
+    table -c "SELECT archive_id, source_name, rows, state, restored_to FROM citadel.archive WHERE archive_id = $archive"
+    table -c "SELECT action, outcome, count(*) FROM citadel.audit_log GROUP BY action, outcome ORDER BY min(at)"
+    note "$(sql -At -c "SELECT 'audit log: ' || entries || ' entries, ' || CASE WHEN first_broken IS NULL THEN 'the chain is whole' ELSE 'BROKEN' END FROM citadel.verify_audit_log()")"
+}
+
 show_health() { table -At -c "SELECT jsonb_pretty(citadel.health())"; }
 
 finish() {

@@ -1,6 +1,7 @@
 #include "lifecycle/facts_pg.hpp"
 
 #include "lifecycle/archive_pg.hpp"
+#include "lifecycle/brake_pg.hpp"
 #include "lifecycle/calendar.hpp"
 #include "lifecycle/holds_pg.hpp"
 #include "lifecycle/key_pg.hpp"
@@ -226,6 +227,7 @@ Facts gather(const Policy& policy, const Zone& zone, bool impatient) {
             facts.default_places = read_default_places(policy, partition, zone, facts.default_is_empty);
     facts.open = read_open(policy, impatient);
     read_what_keeps(facts, zone);
+    facts.brake = brake();
     return facts;
 }
 

@@ -4,6 +4,7 @@
 
 #include "audit/audit.hpp"
 #include "jobs/jobs.hpp"
+#include "lifecycle/archive_pg.hpp"
 #include "lifecycle/create_pg.hpp"
 #include "lifecycle/default_pg.hpp"
 #include "lifecycle/expire_pg.hpp"
@@ -20,6 +21,7 @@
 #include "pg/spi.hpp"
 
 #include <map>
+#include <set>
 
 namespace citadel::lifecycle {
 
@@ -52,6 +54,7 @@ class Run {
 
     void work() {
         jobs::checkpoint();
+        restores();
         if (!restores_only_) {
             pass(true);
             pass(false);
@@ -66,6 +69,7 @@ class Run {
     }
 
   private:
+    void restores();
     void pass(bool urgent);
     void work_on(const StoredPolicy& stored, bool urgent);
     void take(const Policy& policy, const Zone& zone, const Step& step, std::int64_t& operation_id);
@@ -81,6 +85,7 @@ class Run {
     bool impatient_ = false;
     bool restores_only_ = false;
     std::vector<StoredPolicy> policies_;
+    std::set<std::int64_t> idle_; // nothing to do there
     std::map<std::int64_t, std::vector<std::string>> notes_;
     std::map<std::int64_t, std::string> errors_;
     int failures_ = 0;
@@ -154,7 +159,10 @@ void Run::work_on(const StoredPolicy& stored, bool urgent) {
     std::uint32_t chain = 0;       // subject of the steps that belong together
     std::int64_t operation_id = 0; // of that subject
     bool stopped = false;          // the rest of that subject's steps wait
-    for (const Step& step : plan_of(policy, impatient_)) {
+    const std::vector<Step> steps = plan_of(policy, impatient_);
+    if (steps.empty())
+        idle_.insert(policy.id);
+    for (const Step& step : steps) {
         if (is_urgent(step.action) != urgent)
             continue;
         if (step.subject != chain || step.subject == 0) {
@@ -200,7 +208,7 @@ void Run::pass(bool urgent) {
         }
     }
     for (const StoredPolicy& stored : policies_) {
-        if (!stored.active || stored.gone)
+        if (!stored.active || stored.gone || idle_.count(stored.policy.id) > 0)
             continue;
         try {
             if (!stored.error.empty())
@@ -242,6 +250,45 @@ void Run::finish(const StoredPolicy& stored) {
              pg::arg_as(TEXTARRAYOID, pg::text_array_literal(notes_[policy.id]))});
     }
     jobs::checkpoint();
+}
+
+// Restores that CALL citadel.restore_archive() asked for.
+void Run::restores() {
+    std::vector<std::int64_t> waiting;
+    {
+        pg::Spi spi;
+        const pg::Rows rows =
+            spi.query("SELECT operation_id FROM citadel.lifecycle_operation WHERE kind = 'restore' AND "
+                      "finished_at IS NULL AND ($1 OR not_before IS NULL OR not_before <= $2) ORDER BY 1",
+                      {pg::arg(impatient_), pg::arg_timestamptz(pg::now())});
+        for (std::size_t i = 0; i < rows.size(); ++i)
+            waiting.push_back(rows.int64(i, 0));
+    }
+    for (const std::int64_t id : waiting) {
+        try {
+            const operation::Row row = operation::read(id);
+            operation::set_state(row, "restoring");
+            archive::Progress progress = archive::Progress::more;
+            while (progress == archive::Progress::more)
+                climb("the target of archive " + std::to_string(row.archive_id), [&] {
+                    progress = archive::restore_some(row.archive_id);
+                    pg::fault_point("lifecycle_restore");
+                    if (progress == archive::Progress::done)
+                        operation::set_state(row, "done");
+                });
+        } catch (const pg::Error& error) {
+            if (never_mind(error))
+                throw;
+            jobs::start_over();
+            operation::note_failure(id, error);
+            jobs::checkpoint();
+            ++failures_;
+            if (failures_ == 1) {
+                first_failure_ = error.what();
+                first_code_ = error.sqlerrcode();
+            }
+        }
+    }
 }
 
 void run(std::int64_t run_id) {

@@ -117,6 +117,33 @@ REVOKE ALL ON FUNCTION citadel_tasks.make_partitions(integer, integer) FROM PUBL
 COMMENT ON FUNCTION citadel_tasks.make_partitions(integer, integer) IS
     'Internal: the work of setup_partitions(); leaves search_path changed';
 
+-- Not at installation: in a restored dump the policies come with the rows of citadel.lifecycle_policy.
+CREATE FUNCTION citadel_tasks.setup_lifecycle(retain text DEFAULT '24 months', premake integer DEFAULT 12,
+    archive_to text DEFAULT 'schema') RETURNS integer
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    event_table record;
+    made        integer := 0;
+BEGIN
+    FOR event_table IN
+        SELECT t.name::regclass AS relation, t.control
+        FROM (VALUES ('citadel_tasks.hero_workflow_history', 'changed_at'),
+                     ('citadel_tasks.hero_task_comments', 'created_at')) AS t (name, control)
+        WHERE NOT EXISTS (SELECT FROM citadel.partition_runway AS r WHERE r.relation = t.name)
+    LOOP
+        PERFORM citadel.create_lifecycle_policy(event_table.relation, event_table.control, partition_interval => '1 month',
+                                                premake => premake, retain => retain, on_expiry => 'archive',
+                                                archive_to => archive_to);
+        made := made + 1;
+    END LOOP;
+    RETURN made;
+END
+$$;
+REVOKE ALL ON FUNCTION citadel_tasks.setup_lifecycle(text, integer, text) FROM PUBLIC;
+COMMENT ON FUNCTION citadel_tasks.setup_lifecycle(text, integer, text) IS
+    'Gives hero_workflow_history and hero_task_comments lifecycle policies, where they have none: monthly partitions, premake ahead, months older than retain are archived to archive_to (see citadel.create_lifecycle_policy()); returns how many it made. setup_partitions() calls it';
+
 CREATE FUNCTION citadel_tasks.setup_partitions(months_back integer DEFAULT 18, premake integer DEFAULT 12)
     RETURNS integer LANGUAGE plpgsql
 AS $$
@@ -125,12 +152,13 @@ DECLARE
     made         integer := citadel_tasks.make_partitions(months_back, premake);
 BEGIN
     PERFORM pg_catalog.set_config('search_path', callers_path, false);
+    PERFORM citadel_tasks.setup_lifecycle(premake => premake);
     RETURN made;
 END
 $$;
 REVOKE ALL ON FUNCTION citadel_tasks.setup_partitions(integer, integer) FROM PUBLIC;
 COMMENT ON FUNCTION citadel_tasks.setup_partitions(integer, integer) IS
-    'Registers hero_workflow_history and hero_task_comments with pg_partman and makes their monthly partitions (UTC), months_back months back and premake ahead; returns how many it made. May be called again, for example to reach further back. Errors: 22023 for counts out of range, 55000 without pg_partman';
+    'Registers hero_workflow_history and hero_task_comments with pg_partman and makes their monthly partitions (UTC), months_back months back and premake ahead; returns how many it made. Gives both lifecycle policies (setup_lifecycle). May be called again, for example to reach further back. Errors: 22023 for counts out of range, 55000 without pg_partman';
 
 CREATE FUNCTION citadel_tasks.run_partition_maintenance() RETURNS integer
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET "TimeZone" = 'UTC' SET DateStyle = 'ISO, YMD'
@@ -176,10 +204,12 @@ CREATE FUNCTION citadel_tasks.unregister_partitions() RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    PERFORM citadel.drop_lifecycle_policy(r.policy_id) FROM citadel.partition_runway AS r
+    WHERE r.relation IN ('citadel_tasks.hero_workflow_history', 'citadel_tasks.hero_task_comments');
     EXECUTE format('DELETE FROM %s.part_config WHERE parent_table = ANY ($1)', citadel_tasks.partman_schema())
         USING ARRAY['citadel_tasks.hero_workflow_history', 'citadel_tasks.hero_task_comments'];
 END
 $$;
 REVOKE ALL ON FUNCTION citadel_tasks.unregister_partitions() FROM PUBLIC;
 COMMENT ON FUNCTION citadel_tasks.unregister_partitions() IS
-    'Takes both tables out of pg_partman''s care and leaves their partitions; call it before DROP EXTENSION citadel_tasks, as pg_partman would fail over tables that are gone';
+    'Takes both tables out of the care of pg_partman and of their lifecycle policies, and leaves their partitions; call it before DROP EXTENSION citadel_tasks, as pg_partman would fail over tables that are gone';

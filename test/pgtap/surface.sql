@@ -5,7 +5,7 @@
 SET client_min_messages = warning;
 BEGIN;
 CREATE EXTENSION IF NOT EXISTS citadel_opt CASCADE;
-SELECT plan(46);
+SELECT plan(65);
 
 -- Arguments: these first, under these names, with these defaults; more may follow at the end.
 CREATE FUNCTION pg_temp.arguments_start_with(function_name text, arguments text) RETURNS SETOF text LANGUAGE sql AS $$
@@ -22,6 +22,14 @@ SELECT pg_temp.arguments_start_with(f, a) FROM (VALUES
     ('analyze_slow_queries', 'since interval DEFAULT ''1 day''::interval, min_mean_ms double precision DEFAULT NULL::double precision, max_rows integer DEFAULT 20'),
     ('recommend_indexes', 'workload text[] DEFAULT NULL::text[], storage_budget_bytes bigint DEFAULT NULL::bigint, max_key_columns integer DEFAULT 3, weights double precision[] DEFAULT NULL::double precision[], index_kinds text[] DEFAULT NULL::text[], max_indexes integer DEFAULT NULL::integer, time_limit_ms integer DEFAULT NULL::integer, consider_drops boolean DEFAULT NULL::boolean'),
     ('what_if', 'query text, indexes text[], parameters text[] DEFAULT NULL::text[]'),
+    ('create_lifecycle_policy', 'relation regclass, time_column name, partition_interval text DEFAULT ''1 month''::text, premake integer DEFAULT 12, retain text DEFAULT NULL::text, on_expiry text DEFAULT ''archive''::text, archive_to text DEFAULT ''schema''::text, quarantine interval DEFAULT ''7 days''::interval'),
+    ('alter_lifecycle_policy', 'policy_id bigint'),
+    ('drop_lifecycle_policy', 'policy_id bigint'),
+    ('suspend_lifecycle_policy', 'policy_id bigint'),
+    ('resume_lifecycle_policy', 'policy_id bigint'),
+    ('preview_lifecycle', 'relation regclass DEFAULT NULL::regclass'),
+    ('run_lifecycle', 'IN relation regclass DEFAULT NULL::regclass'),
+    ('undo_expiry', 'IN operation_id bigint'),
     ('health', ''),
     ('alter_job', 'job_name text'),
     ('run_job', 'job_name text'),
@@ -58,8 +66,10 @@ SELECT pg_temp.columns_start_with('recommend_indexes', 'relation regclass, defin
 SELECT pg_temp.columns_start_with('what_if', 'cost_before double precision, cost_after double precision, indexes_used text[], '
     'plan_before json, plan_after json');
 
+SELECT pg_temp.columns_start_with('preview_lifecycle', 'step_no integer, action text, target text, rows bigint, bytes bigint, lock text, '
+    'reason text');
 SELECT has_view('citadel', v, v) FROM unnest(ARRAY['query_performance', 'table_performance', 'index_usage', 'advisor_run', 'advisor_progress', 'job',
-    'job_run']) AS v;
+    'job_run', 'lifecycle_step', 'partition_runway']) AS v;
 SELECT has_table('citadel', 'index_recommendation'::name);
 SELECT is(count(*), 1::bigint, 'query_performance can be read') FROM (SELECT count(*) FROM citadel.query_performance) AS v;
 SELECT is(count(*), 1::bigint, 'table_performance can be read') FROM (SELECT count(*) FROM citadel.table_performance) AS v;
