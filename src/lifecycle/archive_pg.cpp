@@ -286,4 +286,34 @@ void discard_partial(std::int64_t archive_id) {
     spi.execute("UPDATE citadel.archive_entry SET state = 'discarded' WHERE archive_id = $1", {pg::arg(archive_id)});
 }
 
+void discard_copy(std::int64_t archive_id) {
+    std::string state;
+    {
+        pg::Spi spi;
+        const Entry entry = load(spi, archive_id);
+        state = entry.state;
+        if (state == "complete" && entry.destination.kind == Kind::schema)
+            pg::raise(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                      "archive " + std::to_string(archive_id) + " is no copy: the table itself was moved", {},
+                      "citadel.restore_archive() brings it back.");
+        // What differs from the source may be all that is left of some rows.
+        if (state == "complete" && !source_matches(archive_id))
+            return;
+        if (state == "complete") {
+            if (entry.destination.kind == Kind::file) {
+                if (relation_exists(entry.relation))
+                    spi.execute("DROP VIEW " + pg::qualified_name(entry.relation));
+                file::discard(entry);
+            } else {
+                server::discard(spi, entry);
+            }
+            spi.execute("DELETE FROM citadel.archive_part WHERE archive_id = $1", {pg::arg(archive_id)});
+            spi.execute("UPDATE citadel.archive_entry SET state = 'discarded' WHERE archive_id = $1",
+                        {pg::arg(archive_id)});
+        }
+    }
+    if (state == "copying" || state == "copied")
+        discard_partial(archive_id);
+}
+
 } // namespace citadel::lifecycle::archive

@@ -56,6 +56,10 @@ bool source_matches(std::int64_t archive_id);
 // source.
 void discard_partial(std::int64_t archive_id);
 
+// Gives up a copy whose source is still there, for an undo: an unfinished one, or a complete one that the source still
+// matches row for row. A complete one that differs stays. Raises 55000 for a table that was moved.
+void discard_copy(std::int64_t archive_id);
+
 // How an archive comes back.
 enum class RestoreAs {
     partition, // attached to the target again, with the bounds it had

@@ -382,7 +382,7 @@ void Expiry::undo() {
         return;
     pg::fault_point("lifecycle_undo_start");
     if (row_.archive_id != 0) {
-        archive::discard_partial(row_.archive_id);
+        archive::discard_copy(row_.archive_id);
         jobs::checkpoint();
         pg::fault_point("lifecycle_undo_discarded");
     }

@@ -76,9 +76,11 @@ foreach my $point (qw(lifecycle_create lifecycle_created lifecycle_default_start
 }
 
 # An undo that is interrupted goes on.
-foreach my $point (qw(lifecycle_undo_start lifecycle_undo))
+foreach my $case ([ 'lifecycle_undo_start', 'schema', 'drop' ], [ 'lifecycle_undo', 'schema', 'drop' ],
+	[ 'lifecycle_undo_start', "file:$archives/a", 'archive' ], [ 'lifecycle_undo_discarded', "file:$archives/a", 'archive' ], [ 'lifecycle_undo', "file:$archives/a", 'archive' ])
 {
-	my ($table, $policy) = old_table($node, 'schema', 'drop');
+	my ($point, $destination, $on_expiry) = @$case;
+	my ($table, $policy) = old_table($node, $destination, $on_expiry);
 	sql("SELECT citadel.alter_lifecycle_policy($policy, quarantine => '1 day')");
 	sql("CALL citadel.run_lifecycle('$table')");
 	is(live($node, $table), '0|0', 'in quarantine');
@@ -87,6 +89,7 @@ foreach my $point (qw(lifecycle_undo_start lifecycle_undo))
 	sql("CALL citadel.run_lifecycle('$table')");
 	is(live($node, $table), "$rows|$rows", "$point: all rows are back");
 	is(sql("SELECT state FROM citadel.lifecycle_step WHERE policy_id = $policy"), 'undone', "$point: undone");
+	is(archived($node, $table), '0|0', "$point: no copy counts any more");
 	is(sql("SELECT has_table_privilege('owner', '${table}_old', 'INSERT')"), 't', "$point: writers are in again");
 }
 
