@@ -1,5 +1,6 @@
 #include "advisor/planner_costs_pg.hpp"
 
+#include "advisor/foreign_keys_pg.hpp"
 #include "advisor/index_definition_pg.hpp"
 #include "advisor/planner_facts_pg.hpp"
 #include "advisor/planning_limit_pg.hpp"
@@ -147,20 +148,47 @@ void PlannerCosts::analyse(const WorkloadStatement& statement, Entry& entry, Sta
     }
 }
 
+// Foreign keys that reference what the statement deletes from: their look-ups are part of its cost, and the tables that
+// they look into part of its use. Under the statement's role; what that role may not read is left out.
+void PlannerCosts::add_reference_checks(const std::vector<PlannedStmt*>& plans, Entry& entry, StatementUse& use) {
+    for (const Deletion& deletion : deletions_of(plans))
+        for (const std::string& text : reference_checks(deletion.relation)) {
+            const std::optional<pg::Error> failure = without_locks([&] {
+                Statement check = Statement::analyse(text);
+                const FactCollector facts(expressions_);
+                ++planner_calls_;
+                const PlanningLimit limit(settings::advise_planning_limit_ms);
+                const std::vector<PlannedStmt*> made = check.plan(nullptr);
+                check_permissions(made);
+                const double times = std::max(deletion.rows, 1.0);
+                entry.last_cost += times * total_cost(made);
+                use.relations.insert(use.relations.end(), facts.uses().begin(), facts.uses().end());
+                entry.checks.push_back(ReferenceCheck{std::move(check), times});
+            });
+            if (failure && ends_the_run(*failure))
+                throw *failure;
+        }
+}
+
 std::optional<std::string> PlannerCosts::add(const WorkloadStatement& statement) {
-    Entry entry{statement.user, statement.search_path, {}, {}, 0.0, 0};
+    Entry entry{statement.user, statement.search_path, {}, {}, {}, 0.0, 0};
     StatementUse use;
     std::string reason;
     if (statement.truncated)
         return "its text was too long to be kept whole";
     if (statement.user != InvalidOid && !role_exists(statement.user))
         return "its user no longer exists";
+    const bool sees_all = statement.user == InvalidOid || statement.user == GetUserId() || superuser();
     const pg::MemoryScope scratch("citadel_opt first plans");
     std::vector<PlannedStmt*> plans;
     enter_role(entry);
     analyse(statement, entry, use, plans, reason);
     if (entry.variants.empty())
         return reason;
+    // One variant's plan tells what it deletes from; all of them would count the checks several times.
+    if (sees_all)
+        add_reference_checks({plans.begin(), plans.begin() + std::min<std::ptrdiff_t>(1, std::ssize(plans))}, entry,
+                             use);
     leave_role();
     if (entry.user != InvalidOid && entry.user != GetUserId() && !superuser()) {
         // Who asks must be allowed to see it as well: estimates tell about data.
@@ -231,18 +259,22 @@ Priced PlannerCosts::price(std::size_t statement, const Configuration& configura
         pg::guard([] { CHECK_FOR_INTERRUPTS(); });
         const pg::MemoryScope scratch("citadel_opt plan");
         const ArmedIndexes armed(pool_, added.indexes, configuration.hidden);
-        for (Variant& variant : entry.variants) {
+        const auto add = [&](Statement& planned, ParamListInfo parameters, double times) {
             ++planner_calls_;
             const PlanningLimit limit(settings::advise_planning_limit_ms);
-            const std::vector<PlannedStmt*> plans = variant.statement.plan(variant.parameters);
-            sum += total_cost(plans);
+            const std::vector<PlannedStmt*> plans = planned.plan(parameters);
+            sum += times * total_cost(plans);
             const std::vector<bool> these = armed.used_by(plans);
             for (std::size_t i = 0; i < these.size(); ++i)
                 if (these[i])
                     used[added.positions[i]] = true;
             const std::vector<Oid> existing = armed.existing_used_by(plans);
             priced.existing.insert(priced.existing.end(), existing.begin(), existing.end());
-        }
+        };
+        for (Variant& variant : entry.variants)
+            add(variant.statement, variant.parameters, 1.0);
+        for (ReferenceCheck& check : entry.checks)
+            add(check.statement, nullptr, check.times * static_cast<double>(entry.variants.size()));
     });
     if (failure) {
         if (cancel_stops_ && failure->sqlerrcode() == ERRCODE_QUERY_CANCELED)

@@ -96,11 +96,17 @@ class PlannerCosts : public CostSource {
         ParamListInfo parameters;
         bool known_values;
     };
+    // What the server's triggers ask for each row that the statement deletes.
+    struct ReferenceCheck {
+        Statement statement;
+        double times;
+    };
     struct Entry {
         Oid user;
         std::optional<std::string> search_path;
         std::vector<Variant> variants;
         StatementNotes notes;
+        std::vector<ReferenceCheck> checks;
         double last_cost = 0.0;
         int failures = 0; // of planning it, after the first time
     };
@@ -116,6 +122,8 @@ class PlannerCosts : public CostSource {
     Resolved resolve(const std::vector<Candidate>& candidates);
     void analyse(const WorkloadStatement& statement, Entry& entry, StatementUse& use, std::vector<PlannedStmt*>& plans,
                  std::string& reason);
+
+    void add_reference_checks(const std::vector<PlannedStmt*>& plans, Entry& entry, StatementUse& use);
 
     MemoryContext memory_; // the maker's: what lasts as long as this
     Expressions expressions_;

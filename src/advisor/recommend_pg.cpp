@@ -2,6 +2,7 @@
 
 #include "advisor/existing_indexes_pg.hpp"
 #include "advisor/index_definition_pg.hpp"
+#include "advisor/predicates_pg.hpp"
 #include "advisor/progress_pg.hpp"
 #include "advisor/reason_pg.hpp"
 
@@ -126,6 +127,7 @@ Advice recommend(const std::vector<WorkloadStatement>& workload, const AdviceRul
     advice.examined = positions.size();
     for (std::size_t i = 0; i < positions.size(); ++i)
         advice.examined_statements.push_back({positions[i], costs.notes(i), costs.uses()[i].relations});
+    share_predicates(costs.uses(), costs.expressions());
     weigh(workload, positions, costs);
 
     std::map<RelationId, std::vector<ExistingIndex>> indexes;

@@ -1,0 +1,27 @@
+// What a deletion costs elsewhere: for each row the server asks every table that references it.
+#pragma once
+
+#include "pg/server.hpp"
+
+#include <string>
+#include <vector>
+
+extern "C" {
+#include "nodes/plannodes.h"
+}
+
+namespace citadel::advisor {
+
+// Rows that a plan deletes from a table, as the planner estimates them.
+struct Deletion {
+    Oid relation = InvalidOid;
+    double rows = 0.0;
+};
+std::vector<Deletion> deletions_of(const std::vector<PlannedStmt*>& plans);
+
+// The look-ups that the server's triggers make for one deleted row, as statements whose parameters are the referenced
+// columns: one for each foreign key to this table, 50 at most. They select `ctid`, because the real ones lock the rows
+// they find and cannot do with an index alone.
+std::vector<std::string> reference_checks(Oid referenced);
+
+} // namespace citadel::advisor
