@@ -72,6 +72,8 @@ SELECT * FROM advise('SELECT * FROM doc ORDER BY lower(email) LIMIT 3');
 SELECT * FROM advise('SELECT * FROM doc WHERE lower(email) = $1 AND kind = 3');
 SELECT * FROM advise('SELECT * FROM doc WHERE date_trunc(''day'', deleted_at) = ''2026-05-01''');
 SELECT * FROM advise('SELECT * FROM doc WHERE data->>$1 = ''17''');
+SELECT * FROM advise('SELECT * FROM doc ORDER BY ts_rank(to_tsvector(''english'', name), to_tsquery(''english'', ''name'')) DESC LIMIT 5');
+SELECT * FROM advise('SELECT sum(length(filler)) FROM doc WHERE ts < ''2026-01-10''', kinds => '{btree,include}');
 SELECT * FROM advise('SELECT * FROM doc WHERE random() < 0.1 AND lower(name) || random()::text = ''x''');
 SELECT * FROM advise('SELECT * FROM doc WHERE lower(name) = ''name 17''', kinds => '{btree,hash}');
 -- What exists is not recommended again: covering, partial, expression, pattern.

@@ -1,7 +1,7 @@
 // Which columns and expressions of a relation its restrictions and joins could use an index for.
 #include "advisor/raw_facts_pg.hpp"
 
-#include "pg/compat.hpp"
+#include "pg/plan_tree.hpp"
 
 extern "C" {
 #include "access/htup_details.h"
@@ -87,6 +87,42 @@ int width_of(const Scan& scan, const Term& term) {
         return 0; // unknown
     const int known = get_attavgwidth(scan.entry->relid, term.column);
     return known > 0 ? known : get_typavgwidth(term.type, -1);
+}
+
+// Does the expression hold what this one statement looks for (a query of words, a place, a text to be similar to), and
+// not only what shapes the column's value (a unit of time, a key of a document)? An index on it would serve nobody
+// else.
+bool holds_search_value(Node* node, void* context) {
+    if (node == nullptr)
+        return false;
+    if (IsA(node, Const)) {
+        switch (reinterpret_cast<Const*>(node)->consttype) {
+        case TSQUERYOID:
+        case POINTOID:
+        case LINEOID:
+        case LSEGOID:
+        case BOXOID:
+        case PATHOID:
+        case POLYGONOID:
+        case CIRCLEOID:
+            return true;
+        default:
+            return false;
+        }
+    }
+    if (IsA(node, FuncExpr)) {
+        const FuncExpr* call = reinterpret_cast<FuncExpr*>(node);
+        const bool measures = call->funcresulttype == FLOAT4OID || call->funcresulttype == FLOAT8OID;
+        const ListCell* cell;
+        foreach (cell, call->args) {
+            const Node* argument = static_cast<Node*>(lfirst(cell));
+            if (measures && list_length(call->args) > 1 && IsA(argument, Const) &&
+                reinterpret_cast<const Const*>(argument)->consttype == TEXTOID &&
+                IsA(static_cast<Node*>(llast(call->args)), Const))
+                return true; // a similarity
+        }
+    }
+    return pg::walk_expression(node, holds_search_value, context);
 }
 
 double distinct_values(const Scan& scan, Node* expression) {
@@ -448,7 +484,7 @@ Term term_of(const Scan& scan, Node* expression) {
         int only = 0;
         if (bms_get_singleton_member(pull_varnos(scan.root, expression), &only) &&
             only == static_cast<int>(scan.relation->relid) && !contain_mutable_functions(expression) &&
-            !contain_subplans(expression))
+            !contain_subplans(expression) && !holds_search_value(expression, nullptr))
             term.expression = expression;
     }
     if (term.exists()) {

@@ -123,6 +123,7 @@ void add_with_prefixes(Collector& into, const std::vector<Key>& keys) {
 // the table is no advice.
 constexpr std::size_t few_columns = 3;
 constexpr std::size_t most_columns = 12;
+constexpr double widest_included = 48.0; // bytes: keys and figures, not bodies
 constexpr double share_with_few = 0.8;
 constexpr double share_with_many = 0.5;
 
@@ -186,7 +187,7 @@ std::vector<ColumnNumber> worth_including(const RelationUse& use, const std::vec
     }
     for (const ColumnNumber column : needed)
         if (!contains(key, column)) {
-            if (is_wide(use, column))
+            if (width_of(use, column) > widest_included)
                 return {};
             rest.push_back(column);
             width += width_of(use, column);
