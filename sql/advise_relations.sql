@@ -13,7 +13,7 @@ INSERT INTO child SELECT i, i * 7919 % 1000 + 1, i * 1013 % 1000 + 1, CASE WHEN 
 VACUUM ANALYZE parent, child;
 CREATE FUNCTION advise(workload text[]) RETURNS TABLE (key text, helped int, sound boolean) LANGUAGE sql AS $$
     SELECT regexp_replace(definition, '^CREATE INDEX (CONCURRENTLY )?[^ ]+ ON ar.', ''), queries_helped, cost_after < cost_before AND size_bytes > 0
-    FROM citadel.recommend_indexes(workload) ORDER BY 1
+    FROM citadel.recommend_indexes(workload, NULL, 1) ORDER BY 1
 $$;
 -- A deletion looks for the rows that reference it: both foreign keys want an index.
 SELECT * FROM advise(ARRAY['DELETE FROM parent WHERE id = $1']);
