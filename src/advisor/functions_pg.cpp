@@ -1,4 +1,5 @@
 // citadel.recommend_indexes().
+#include "advisor/drops_pg.hpp"
 #include "advisor/recommend_pg.hpp"
 #include "advisor/workload_pg.hpp"
 #include "pg/boundary.hpp"
@@ -8,6 +9,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 
 namespace {
 
@@ -46,6 +48,22 @@ void report_skipped(const std::vector<WorkloadStatement>& workload, const Advice
         notice(captured ? "nothing was captured in the last 7 days" : "the workload holds no statement");
     else if (advice.examined == 0)
         notice("no statement could be examined");
+}
+
+void report_end(const std::vector<WorkloadStatement>& workload, const Advice& advice, bool captured) {
+    if (advice.stopped)
+        notice("stopped early: this is the best that was found until then");
+    if (!advice.drops_withheld.empty())
+        notice("no index is recommended to be dropped: " + advice.drops_withheld);
+    if (advice.worst_hit && advice.worst_hit->cost_after > 1.05 * advice.worst_hit->cost_before) {
+        const std::size_t worst = advice.worst_hit->statement;
+        char costs[100];
+        std::snprintf(costs, sizeof costs, ", its writes included: from cost %.2f to %.2f",
+                      advice.worst_hit->cost_before, advice.worst_hit->cost_after);
+        notice((captured ? "most hit is the statement with query_id " + std::to_string(workload[worst].query_id)
+                         : "most hit is statement " + std::to_string(worst + 1)) +
+               costs);
+    }
 }
 
 // Everything but the workload itself.
@@ -132,6 +150,7 @@ CITADEL_FUNCTION(citadel_recommend_indexes) {
         rules.cancel_is_stop = true;
         advice = recommend(workload, rules);
         report_skipped(workload, advice, captured);
+        report_end(workload, advice, captured);
     }
     for (const Recommendation& found : advice.recommendations) {
         const double improvement = found.cost_before > 0.0 ? 1.0 - found.cost_after / found.cost_before : 0.0;
@@ -142,5 +161,10 @@ CITADEL_FUNCTION(citadel_recommend_indexes) {
                   pg::arg(found.build_note.empty() ? found.reason : found.reason + ". " + found.build_note),
                   pg::arg("create")});
     }
+    for (const Drop& drop : advice.drops)
+        rows.row({pg::arg_as(REGCLASSOID, std::to_string(drop.relation)), pg::arg(drop_statement(drop)), pg::null(),
+                  pg::arg(static_cast<std::int64_t>(drop.bytes)), pg::arg(advice.cost_after - drop.cost_change),
+                  pg::arg(advice.cost_after), pg::arg(0.0), pg::arg(-drop.write_saving),
+                  pg::arg(static_cast<std::int32_t>(0)), pg::arg(drop_reason(drop)), pg::arg("drop")});
     return static_cast<Datum>(0);
 }

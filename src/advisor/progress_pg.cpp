@@ -159,7 +159,7 @@ CITADEL_FUNCTION(citadel_stop_advisor) {
     bool found = false;
     for (int i = 0; slots != nullptr && i < slot_count; ++i) {
         Slot& slot = slots[i];
-        if (slot.pid != pid || slot.database != MyDatabaseId)
+        if (pid == 0 || slot.pid != pid || slot.database != MyDatabaseId)
             continue;
         const Oid owner = slot.user;
         if (!pg::guard([owner] { return has_privs_of_role(GetUserId(), owner); }))

@@ -1,5 +1,6 @@
 #include "advisor/recommend_pg.hpp"
 
+#include "advisor/drops_pg.hpp"
 #include "advisor/existing_indexes_pg.hpp"
 #include "advisor/index_definition_pg.hpp"
 #include "advisor/predicates_pg.hpp"
@@ -8,7 +9,6 @@
 
 #include "pg/fault.hpp"
 #include "pg/guard.hpp"
-#include "pg/spi.hpp"
 #include "pg/subtransaction.hpp"
 #include "pg/text.hpp"
 
@@ -47,17 +47,6 @@ void weigh(const std::vector<WorkloadStatement>& workload, const std::vector<std
     for (std::size_t s = 0; s < uses.size(); ++s)
         if (const double measured = workload[positions[s]].load_ms; measured > 0.0 && planned > 0.0)
             uses[s].weight = measured / load * planned / single[s];
-}
-
-// Standbys read with the same indexes, and do not tell us which.
-bool standbys_exist() {
-    pg::Spi spi;
-    const pg::Rows rows = spi.query(R"(
-        SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_replication r WHERE r.pid NOT IN
-                           (SELECT s.active_pid FROM pg_catalog.pg_replication_slots s
-                            WHERE s.slot_type = 'logical' AND s.active_pid IS NOT NULL))
-            OR EXISTS (SELECT FROM pg_catalog.pg_replication_slots s WHERE s.slot_type = 'physical'))");
-    return rows.boolean(0, 0);
 }
 
 std::string unused_name(const HypotheticalIndex& index, std::set<std::string>& taken) {
