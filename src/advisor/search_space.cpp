@@ -12,7 +12,8 @@ constexpr double infinity = std::numeric_limits<double>::infinity();
 } // namespace
 
 double SearchSpace::objective(const SearchState& state) const {
-    return state.reads + state.writes + problem_.charge * static_cast<double>(state.created.size() + state.existing);
+    return state.reads + state.writes + problem_.charge * static_cast<double>(state.created.size() + state.existing) +
+           problem_.byte_price * state.bytes;
 }
 
 SearchState SearchSpace::initial() {
@@ -185,7 +186,7 @@ double SearchSpace::other_change(const SearchState& state, const std::vector<Ite
     for (const Item item : flips) {
         const SearchItem& is = problem_.items[item];
         const bool comes = state.present[item] != 0;
-        difference += comes ? problem_.charge : -problem_.charge;
+        difference += comes ? charge_of(item) : -charge_of(item);
         writes = writes || written_to_[is.group] != 0;
         if (is.existing && !comes && !is.unused && !stood_in_for(state, item))
             allowed = false;
@@ -208,6 +209,10 @@ double SearchSpace::other_change(const SearchState& state, const std::vector<Ite
     for (const std::uint32_t group : groups)
         difference += written(group, state.present) - written(group, before);
     return difference;
+}
+
+double SearchSpace::charge_of(Item item) const {
+    return problem_.charge + (problem_.items[item].existing ? 0.0 : problem_.byte_price * problem_.items[item].bytes);
 }
 
 bool SearchSpace::stood_in_for(const SearchState& state, Item item) const {
@@ -240,7 +245,7 @@ void SearchSpace::apply(SearchState& state, const std::vector<Item>& flips) {
     double charges = 0.0;
     for (const Item item : flips) {
         const bool comes = state.present[item] == 0;
-        charges += comes ? problem_.charge : -problem_.charge;
+        charges += comes ? charge_of(item) : -charge_of(item);
         if (problem_.items[item].existing) {
             state.existing += comes ? 1 : static_cast<std::size_t>(-1);
         } else if (comes) {

@@ -80,6 +80,7 @@ class SearchSpace {
     // Writes and charges of flips that are made in the state; clears `allowed` when an existing index goes that nothing
     // stands in for.
     double other_change(const SearchState& state, const std::vector<Item>& flips, bool& allowed);
+    double charge_of(Item item) const;
     bool stood_in_for(const SearchState& state, Item item) const;
     double written(std::uint32_t group, const std::vector<char>& present);
     std::size_t created_with(const SearchState& state, const std::vector<Item>& flips) const;

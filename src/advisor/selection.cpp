@@ -11,6 +11,7 @@ namespace citadel::advisor {
 
 namespace {
 
+constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr std::size_t max_rounds = 6;
 constexpr int levels_down = 3;         // plans made by taking away what the one before used
 constexpr int levels_smaller = 10;     // plans made by offering only smaller indexes
@@ -71,6 +72,18 @@ class Advisor {
         return cache_.is_existing(item)
                    ? 0.0
                    : static_cast<double>(std::max<std::uint64_t>(source_.size(cache_.candidate(item)), 1));
+    }
+
+    // Of the tables that the workload reads.
+    double table_bytes() const {
+        std::map<RelationId, double> pages;
+        for (const StatementUse& statement : statements_)
+            for (const RelationUse& use : statement.relations)
+                pages[use.relation] = std::max(pages[use.relation], use.pages);
+        double bytes = 0.0;
+        for (const auto& [relation, count] : pages)
+            bytes += 8192.0 * count;
+        return bytes > 0.0 ? bytes : infinity;
     }
 
     // ---- sampling of plans
@@ -251,6 +264,7 @@ class Advisor {
     SearchProblem problem(double charge, bool thorough) {
         SearchProblem problem;
         problem.charge = charge;
+        problem.byte_price = byte_price_;
         problem.thorough = thorough;
         if (rules_.budget_bytes)
             problem.budget_bytes = static_cast<double>(*rules_.budget_bytes);
@@ -322,6 +336,7 @@ class Advisor {
         for (std::size_t round = 0; round < max_rounds && !stopped(); ++round) {
             answer_.present.resize(cache_.items());
             enough_ = share_enough() * answer_.read_cost;
+            byte_price_ = rules_.budget_bytes ? 0.0 : rules_.space_price * answer_.read_cost / table_bytes();
             const std::uint64_t computed = cache_.computed();
             extend();
             explore();
@@ -510,6 +525,7 @@ class Advisor {
     SearchAnswer answer_;
     double initial_ = 0.0;
     double enough_ = 0.0;
+    double byte_price_ = 0.0;
     bool halted_ = false;
 };
 

@@ -34,6 +34,9 @@ struct SelectionRules {
     // What an index must gain at least, of the cost of the workload with the answer. None: a tenth of what a statement
     // costs on average, but no more than 1 %.
     std::optional<double> min_gain;
+    // Without a budget: what an index as large as all tables of the workload must gain at least, of the cost of the
+    // workload with the answer; smaller ones in proportion. With a budget the space is paid for.
+    double space_price = 0.1;
     // A set under which a statement's plan costs more than this share above today's is refused. Index entries that a
     // statement writes do not count here, but against the gain.
     double max_regression = 0.1;

@@ -124,4 +124,18 @@ TEST(AdvisorSearch, StopsWithTheBestSoFar) {
     EXPECT_LE(asked, 10);
 }
 
+// Of two indexes that do the same, the smaller one, even where the larger is a little better.
+TEST(AdvisorSearch, SpaceHasItsPrice) {
+    SearchProblem problem;
+    problem.items = {SearchItem{1e6, 0, false, false, {}}, SearchItem{1e5, 0, false, false, {}}};
+    problem.statements = {{1.0, infinity, {{1000.0, {}}, {100.0, {0}}, {100.5, {1}}}}};
+    EXPECT_EQ(search_indexes(problem).present, (std::vector<char>{1, 0}));
+    problem.byte_price = 1e-6;
+    const SearchAnswer answer = search_indexes(problem);
+    EXPECT_EQ(answer.present, (std::vector<char>{0, 1}));
+    EXPECT_NEAR(answer.objective, objective_of(problem, answer.present), 1e-9);
+    problem.byte_price = 1e-2; // not worth it at all
+    EXPECT_TRUE(search_indexes(problem).created.empty());
+}
+
 } // namespace
