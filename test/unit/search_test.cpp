@@ -129,6 +129,7 @@ TEST(AdvisorSearch, SpaceHasItsPrice) {
     SearchProblem problem;
     problem.items = {SearchItem{1e6, 0, false, false, {}}, SearchItem{1e5, 0, false, false, {}}};
     problem.statements = {{1.0, infinity, {{1000.0, {}}, {100.0, {0}}, {100.5, {1}}}}};
+    problem.charge = 0.1;
     EXPECT_EQ(search_indexes(problem).present, (std::vector<char>{1, 0}));
     problem.byte_price = 1e-6;
     const SearchAnswer answer = search_indexes(problem);
