@@ -1,5 +1,6 @@
 #include "advisor/advise_job.hpp"
 
+#include "advisor/confidence.hpp"
 #include "advisor/findings_pg.hpp"
 #include "advisor/json.hpp"
 #include "advisor/recommend_pg.hpp"
@@ -11,6 +12,9 @@
 #include "pg/spi.hpp"
 #include "settings/settings.hpp"
 
+#include <map>
+#include <set>
+
 namespace citadel::advisor {
 
 namespace {
@@ -18,37 +22,107 @@ namespace {
 // Plans before and after are stored of that many statements an index.
 constexpr std::size_t evidence_statements = 5;
 
+// What is known beside the recommendations.
+struct RunFacts {
+    const std::vector<WorkloadStatement>& workload;
+    double load_ms = 0.0;
+    std::set<RelationId> doubtful; // statistics missing or stale
+    // Statements with counted rows: were they as planned, within a factor of ten?
+    std::map<std::pair<std::int64_t, Oid>, bool> estimates;
+};
+
+RunFacts facts_of(const std::vector<WorkloadStatement>& workload, const std::vector<Finding>& findings) {
+    RunFacts facts{workload, 0.0, {}, {}};
+    for (const WorkloadStatement& statement : workload)
+        facts.load_ms += statement.load_ms;
+    for (const Finding& finding : findings)
+        if (finding.kind == "missing_statistics" || finding.kind == "stale_statistics")
+            facts.doubtful.insert(finding.relation);
+    pg::Spi spi;
+    const pg::Rows rows = spi.query(R"(
+        SELECT p.query_id, p.user_id, pg_catalog.bool_and(NOT EXISTS (
+                   SELECT FROM (SELECT pg_catalog.array_agg(n) AS nodes FROM citadel.plan_nodes(p.plan) n) AS tree,
+                               LATERAL citadel.cause_row_estimate(tree.nodes)))
+        FROM citadel.plan p WHERE p.has_row_counts GROUP BY 1, 2)");
+    for (std::size_t i = 0; i < rows.size(); ++i)
+        facts.estimates[{rows.int64(i, 0), rows.oid(i, 1)}] = rows.boolean(i, 2);
+    return facts;
+}
+
 // A plan whose constants could not be taken out is not kept.
 std::string plan_or_null(const std::string& plan) {
     const std::string redacted = plan.empty() ? plan : capture::redact_plan(plan);
     return redacted.empty() ? "null" : redacted;
 }
 
-std::string evidence_of(const Recommendation& found, const std::vector<WorkloadStatement>& workload) {
-    std::vector<std::string> statements;
-    for (std::size_t i = 0; i < found.helped.size() && i < evidence_statements; ++i) {
-        const Beneficiary& helped = found.helped[i];
-        const WorkloadStatement& statement = workload[helped.statement];
-        statements.push_back(JsonObject()
-                                 .add("query_id", statement.query_id)
-                                 .add("user_id", static_cast<std::int64_t>(statement.user))
-                                 .add("calls", statement.calls)
-                                 .add("load_ms", statement.load_ms)
-                                 .add("cost_before", helped.cost_before)
-                                 .add("cost_after", helped.cost_after)
-                                 .add("planned_with", helped.known_values ? "known values" : "unknown values")
-                                 .raw("plan_before", plan_or_null(helped.plan_before))
-                                 .raw("plan_after", plan_or_null(helped.plan_after))
-                                 .text());
+Confidence confidence_in(const Recommendation& found, const RunFacts& facts) {
+    ConfidenceFacts known;
+    known.known_values = found.known_values_share;
+    known.measured = found.measured_share;
+    known.doubtful_statistics = facts.doubtful.count(found.index.relation) != 0;
+    bool confirmed = false;
+    bool wrong = false;
+    for (const Beneficiary& helped : found.helped) {
+        const WorkloadStatement& statement = facts.workload[helped.statement];
+        const auto counted = facts.estimates.find({statement.query_id, statement.user});
+        if (counted == facts.estimates.end())
+            continue;
+        confirmed = confirmed || counted->second;
+        wrong = wrong || !counted->second;
     }
+    known.estimates = wrong       ? ConfidenceFacts::Estimates::wrong
+                      : confirmed ? ConfidenceFacts::Estimates::confirmed
+                                  : ConfidenceFacts::Estimates::unseen;
+    return confidence_of(known);
+}
+
+std::string statement_of(const Beneficiary& helped, const RunFacts& facts, bool with_plans) {
+    const WorkloadStatement& statement = facts.workload[helped.statement];
+    JsonObject json;
+    json.add("query_id", statement.query_id).add("user_id", static_cast<std::int64_t>(statement.user));
+    json.add("calls", statement.calls).add("load_ms", statement.load_ms);
+    json.add("cost_before", helped.cost_before).add("cost_after", helped.cost_after);
+    json.add("planned_with", helped.known_values ? "known values" : "unknown values");
+    if (with_plans)
+        json.raw("plan_before", plan_or_null(helped.plan_before)).raw("plan_after", plan_or_null(helped.plan_after));
+    return json.text();
+}
+
+std::string evidence_of(const Recommendation& found, const Advice& advice, const RunFacts& facts,
+                        const Confidence& confidence) {
+    std::vector<std::string> statements;
+    double load = 0.0;
+    for (std::size_t i = 0; i < found.helped.size(); ++i) {
+        load += facts.workload[found.helped[i].statement].load_ms;
+        if (i < evidence_statements)
+            statements.push_back(statement_of(found.helped[i], facts, true));
+    }
+    std::vector<std::string> alternatives;
+    for (const Alternative& one : found.alternatives)
+        alternatives.push_back(JsonObject()
+                                   .add("definition", one.definition)
+                                   .add("size_bytes", one.bytes)
+                                   .add("share_of_gain", one.share_of_gain)
+                                   .text());
+    std::vector<std::string> reasons;
+    for (const std::string& reason : confidence.reasons)
+        reasons.push_back(json_text(reason));
     return JsonObject()
         .raw("build_note", found.build_note.empty() ? "null" : json_text(found.build_note))
         .raw("statements", json_array(statements))
+        .raw("load_share", facts.load_ms > 0.0 ? json_number(load / facts.load_ms) : "null")
+        .raw("alternatives", json_array(alternatives))
+        .raw("confidence", JsonObject().add("value", confidence.value).raw("reasons", json_array(reasons)).text())
+        .raw("existing_index", found.existing_name.empty() ? "null" : json_text(found.existing_name))
+        .add("lower_bound", advice.lower_bound)
+        .add("cost_of_all", advice.cost_after)
+        .raw("worst_hit", advice.worst_hit ? statement_of(*advice.worst_hit, facts, false) : "null")
         .text();
 }
 
-// Stores one recommendation: a new row, or the open one for the same columns brought up to date. Returns its id.
-std::int64_t store(pg::Spi& spi, const Recommendation& found, const std::vector<WorkloadStatement>& workload) {
+// Stores one recommendation: a new row, or the open one for the same index brought up to date. Returns its id.
+std::int64_t store(pg::Spi& spi, const Recommendation& found, const Advice& advice, const RunFacts& facts) {
+    const Confidence confidence = confidence_in(found, facts);
     const std::vector<pg::Arg> values = {
         pg::arg_oid(found.index.relation),
         pg::arg(found.definition),
@@ -59,8 +133,11 @@ std::int64_t store(pg::Spi& spi, const Recommendation& found, const std::vector<
         pg::arg(found.write_cost),
         pg::arg(static_cast<std::int32_t>(found.helped.size())),
         pg::arg(found.reason),
-        pg::arg_as(JSONBOID, evidence_of(found, workload)),
+        pg::arg_as(JSONBOID, evidence_of(found, advice, facts, confidence)),
         pg::arg(access_method_name(found.index.method)),
+        pg::arg(action_name(found.action)),
+        found.existing == 0 ? pg::null(OIDOID) : pg::arg_oid(found.existing),
+        pg::arg(confidence.value),
     };
     // The same index is the same columns of the same table, whatever its name would be.
     const pg::Rows rows = spi.query(R"(
@@ -70,15 +147,19 @@ std::int64_t store(pg::Spi& spi, const Recommendation& found, const std::vector<
         ), updated AS (
             UPDATE citadel.index_recommendation r
             SET relation_oid = $1, definition = $2, size_bytes = $3, cost_before = $4, cost_after = $5, improvement = $6,
-                write_cost = $7, queries_helped = $8, reason = $9, evidence = $10, last_found = pg_catalog.now()
+                write_cost = $7, queries_helped = $8, reason = $9, evidence = $10, last_found = pg_catalog.now(),
+                access_method = $11, action = $12, index_oid = $13, confidence = $14
             FROM target t
             WHERE r.schema_name = t.schema_name AND r.relation_name = t.relation_name AND r.status = 'open'
-              AND pg_catalog.substring(r.definition, ' USING .*$') = pg_catalog.substring($2, ' USING .*$')
+              AND (r.action = 'drop') = ($12 = 'drop')
+              AND CASE WHEN $12 = 'drop' THEN r.index_oid = $13
+                       ELSE pg_catalog.substring(r.definition, ' USING .*$') = pg_catalog.substring($2, ' USING .*$') END
             RETURNING r.id
         ), inserted AS (
             INSERT INTO citadel.index_recommendation (relation_oid, schema_name, relation_name, definition, access_method,
-                size_bytes, cost_before, cost_after, improvement, write_cost, queries_helped, reason, evidence)
-            SELECT $1, t.schema_name, t.relation_name, $2, $11, $3, $4, $5, $6, $7, $8, $9, $10
+                size_bytes, cost_before, cost_after, improvement, write_cost, queries_helped, reason, evidence, action,
+                index_oid, confidence)
+            SELECT $1, t.schema_name, t.relation_name, $2, $11, $3, $4, $5, $6, $7, $8, $9, $10, $12, $13, $14
             FROM target t WHERE NOT EXISTS (SELECT FROM updated)
             RETURNING id
         )
@@ -87,9 +168,12 @@ std::int64_t store(pg::Spi& spi, const Recommendation& found, const std::vector<
     if (rows.empty())
         return 0; // the table was dropped meanwhile
     const std::int64_t id = rows.int64(0, 0);
+    spi.execute("UPDATE citadel.index_recommendation SET build_seconds = "
+                "(SELECT pg_catalog.sum(s.estimated_seconds) FROM citadel.index_build_plan($1) s) WHERE id = $1",
+                {pg::arg(id)});
     spi.execute("DELETE FROM citadel.index_recommendation_query WHERE recommendation_id = $1", {pg::arg(id)});
     for (const Beneficiary& helped : found.helped) {
-        const WorkloadStatement& statement = workload[helped.statement];
+        const WorkloadStatement& statement = facts.workload[helped.statement];
         spi.execute("INSERT INTO citadel.index_recommendation_query VALUES ($1, $2, $3, $4, $5)",
                     {pg::arg(id), pg::arg(statement.query_id), pg::arg_oid(statement.user), pg::arg(helped.cost_before),
                      pg::arg(helped.cost_after)});
@@ -212,13 +296,16 @@ void run_advise(std::int64_t run_id) {
     AdviceRules rules;
     rules.evidence_statements = evidence_statements;
     rules.writes = measured_writes();
+    rules.consider_drops = true;
     const Advice advice = recommend(workload.statements, rules);
     const std::vector<Finding> findings = find_advice(workload.statements, advice);
+
+    const RunFacts facts = facts_of(workload.statements, findings);
 
     pg::Spi spi;
     std::vector<std::int64_t> found;
     for (const Recommendation& recommendation : advice.recommendations)
-        if (const std::int64_t id = store(spi, recommendation, workload.statements); id != 0)
+        if (const std::int64_t id = store(spi, recommendation, advice, facts); id != 0)
             found.push_back(id);
     // An empty history says nothing about yesterday's recommendations.
     if (advice.examined > 0)

@@ -159,7 +159,7 @@ CITADEL_FUNCTION(citadel_recommend_indexes) {
                   pg::arg(found.cost_before), pg::arg(found.cost_after), pg::arg(improvement),
                   pg::arg(found.write_cost), pg::arg(static_cast<std::int32_t>(found.helped.size())),
                   pg::arg(found.build_note.empty() ? found.reason : found.reason + ". " + found.build_note),
-                  pg::arg("create")});
+                  pg::arg(action_name(found.action))});
     }
     for (const Drop& drop : advice.drops)
         rows.row({pg::arg_as(REGCLASSOID, std::to_string(drop.relation)), pg::arg(drop_statement(drop)), pg::null(),

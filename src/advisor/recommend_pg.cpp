@@ -11,6 +11,7 @@
 #include "pg/guard.hpp"
 #include "pg/subtransaction.hpp"
 #include "pg/text.hpp"
+#include "settings/settings.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -92,7 +93,127 @@ std::vector<ExistingIndex> indexes_of(RelationId relation, PlannerCosts& costs) 
     return indexes;
 }
 
+// What somebody would try first: the first column alone, the same without INCLUDE, without the predicate, a plain
+// B-tree of the same columns.
+std::vector<Candidate> obvious_ones(const Candidate& index) {
+    std::vector<Candidate> obvious;
+    const auto add = [&](Candidate candidate) {
+        if (candidate != index && std::find(obvious.begin(), obvious.end(), candidate) == obvious.end())
+            obvious.push_back(std::move(candidate));
+    };
+    Candidate first = index;
+    first.key.resize(1);
+    first.included.clear();
+    add(first);
+    Candidate narrow = index;
+    narrow.included.clear();
+    add(narrow);
+    Candidate whole = index;
+    whole.predicate = 0;
+    add(whole);
+    if (index.method == AccessMethod::brin || index.method == AccessMethod::hash) {
+        Candidate btree = index;
+        btree.method = AccessMethod::btree;
+        for (KeyColumn& column : btree.key)
+            column.operator_class = 0;
+        add(btree);
+    }
+    return obvious;
+}
+
+// Runs without keeping locks. A server error other than a cancel means that the tables changed meanwhile.
+template <class Body>
+bool succeeds(Body&& body) {
+    const std::optional<pg::Error> failure = pg::try_discarded_subtransaction(std::forward<Body>(body));
+    if (failure && (failure->sqlerrcode() == ERRCODE_QUERY_CANCELED ||
+                    ERRCODE_TO_CATEGORY(failure->sqlerrcode()) == ERRCODE_OPERATOR_INTERVENTION))
+        throw *failure;
+    return !failure;
+}
+
+// Prices them for the statements that the recommended index helps most.
+void compare(Recommendation& found, const std::vector<Candidate>& before, const std::vector<Helped>& helped,
+             PlannerCosts& costs) {
+    constexpr std::size_t most_statements = 30;
+    const std::size_t asked = std::min(helped.size(), most_statements);
+    for (const Candidate& candidate : obvious_ones(found.index)) {
+        Configuration with{before, {}};
+        with.added.push_back(candidate);
+        std::sort(with.added.begin(), with.added.end());
+        with.added.erase(std::unique(with.added.begin(), with.added.end()), with.added.end());
+        double gain = 0.0;
+        double saved = 0.0;
+        for (std::size_t i = 0; i < asked; ++i) {
+            const double weight = costs.uses()[helped[i].statement].weight;
+            gain += weight * (helped[i].cost_before - helped[i].cost_after);
+            saved += weight * (helped[i].cost_before - costs.price(helped[i].statement, with).cost);
+        }
+        costs.leave_role();
+        Alternative alternative;
+        alternative.share_of_gain = gain > 0.0 ? std::clamp(saved / gain, 0.0, 1.0) : 0.0;
+        if (succeeds([&] {
+                alternative.bytes = costs.size(candidate);
+                HypotheticalIndex index = costs.hypothetical(candidate);
+                index.name = choose_index_name(index);
+                alternative.definition = create_index_statement(index);
+            }))
+            found.alternatives.push_back(std::move(alternative));
+    }
+}
+
+// What is to be dropped, in words. False when it is gone already.
+bool word_drop(Recommendation& found, const Drop& drop, const std::map<RelationId, std::vector<ExistingIndex>>& indexes,
+               const Expressions& expressions) {
+    found.existing_name = pg::qualified_name(drop.index);
+    if (found.existing_name.empty())
+        return false;
+    found.name = found.existing_name;
+    const Oid index = drop.index;
+    const bool partitioned = pg::guard([=] { return get_rel_relkind(index); }) == RELKIND_PARTITIONED_INDEX;
+    found.definition = (partitioned ? "DROP INDEX " : "DROP INDEX CONCURRENTLY ") + found.existing_name;
+    if (partitioned)
+        found.build_note =
+            "The index is partitioned, and CONCURRENTLY is not allowed on it: dropping it locks the table "
+            "exclusively for a moment";
+    switch (drop.reason) {
+    case DropReason::unused:
+        found.reason =
+            "no scan was counted for " + std::to_string(settings::unused_index_age_min / (24 * 60)) + " days";
+        break;
+    case DropReason::invalid:
+        found.reason = "it is invalid, left behind by a build that failed: it is kept up to date and never read";
+        break;
+    case DropReason::duplicate:
+        found.reason = "another index is the same";
+        break;
+    case DropReason::redundant:
+        found.reason = "a longer index does what it does";
+        break;
+    }
+    if (drop.covered_by != 0)
+        found.reason += ": " + pg::qualified_name(drop.covered_by);
+    else if (drop.covered_by_step)
+        found.reason += ", once it is built: " + key_text(*drop.covered_by_step, expressions);
+    for (const ExistingIndex& one : indexes.at(drop.relation))
+        if (one.id == drop.index)
+            found.index = as_candidate(drop.relation, one);
+    found.index.relation = drop.relation;
+    return true;
+}
+
 } // namespace
+
+const char* action_name(Recommendation::Action action) {
+    switch (action) {
+    case Recommendation::Action::create:
+        return "create";
+    case Recommendation::Action::drop:
+        return "drop";
+    case Recommendation::Action::replace:
+        return "replace";
+    }
+    return "";
+}
 
 Advice recommend(const std::vector<WorkloadStatement>& workload, const AdviceRules& rules) {
     Advice advice;
@@ -165,6 +286,7 @@ Advice recommend(const std::vector<WorkloadStatement>& workload, const AdviceRul
     advice.budget_was_binding = selection.budget_was_binding;
 
     std::set<std::string> names;
+    std::set<IndexId> replaced;
     // Names and statements of one step.
     const auto word = [&](Recommendation& found, const Step& step, const std::vector<const StatementUse*>& uses) {
         HypotheticalIndex index = costs.hypothetical(step.index);
@@ -175,6 +297,17 @@ Advice recommend(const std::vector<WorkloadStatement>& workload, const AdviceRul
         for (std::size_t i = 0; i < step.together.size(); ++i)
             found.reason +=
                 (i == 0 ? "; pays only together with " : " and ") + key_text(step.together[i], costs.expressions());
+        for (const IndexId replaced : step.replaces) {
+            const std::string name = pg::qualified_name(replaced);
+            if (name.empty())
+                continue;
+            found.reason += (found.existing == 0 ? "; replaces " : " and ") + name;
+            if (found.existing == 0) {
+                found.existing = replaced;
+                found.existing_name = name;
+                found.action = Recommendation::Action::replace;
+            }
+        }
         const Oid relation = step.index.relation;
         if (pg::guard([=] { return get_rel_relkind(relation); }) == RELKIND_PARTITIONED_TABLE)
             found.build_note =
@@ -202,7 +335,16 @@ Advice recommend(const std::vector<WorkloadStatement>& workload, const AdviceRul
         after.push_back(step.index);
         after.insert(after.end(), step.together.begin(), step.together.end());
         std::vector<const StatementUse*> uses;
+        double all = 0.0;
+        double known = 0.0;
+        double measured = 0.0;
         for (std::size_t i = 0; i < helped.size(); ++i) {
+            const WorkloadStatement& statement = workload[positions[helped[i].statement]];
+            all += gain(helped[i]);
+            if (!statement.known.empty() || statement.text.find('$') == std::string::npos)
+                known += gain(helped[i]);
+            if (statement.load_ms > 0.0)
+                measured += gain(helped[i]);
             Beneficiary beneficiary{
                 positions[helped[i].statement], helped[i].cost_before, helped[i].cost_after, {}, {}, false};
             if (i < rules.evidence_statements) {
@@ -214,17 +356,37 @@ Advice recommend(const std::vector<WorkloadStatement>& workload, const AdviceRul
             found.helped.push_back(std::move(beneficiary));
             uses.push_back(&costs.uses()[helped[i].statement]);
         }
+        found.known_values_share = all > 0.0 ? known / all : 0.0;
+        found.measured_share = all > 0.0 ? measured / all : 0.0;
+        if (rules.evidence_statements > 0)
+            compare(found, before, helped, costs);
         chosen.push_back(step.index);
         if (chosen.size() == before.size() + 1 + step.together.size())
             before = chosen; // the last of those that were chosen together
         costs.leave_role();
 
-        const std::optional<pg::Error> failure = pg::try_discarded_subtransaction([&] { word(found, step, uses); });
-        if (failure && failure->sqlerrcode() == ERRCODE_QUERY_CANCELED)
-            throw *failure;
-        if (failure)
-            continue; // its table was dropped or changed meanwhile
+        // Its table may have been dropped or changed meanwhile.
+        if (!succeeds([&] { word(found, step, uses); }))
+            continue;
+        if (found.existing != 0)
+            replaced.insert(found.existing);
         advice.recommendations.push_back(std::move(found));
+    }
+    for (const Drop& drop : selection.drops) {
+        if (replaced.count(drop.index) != 0)
+            continue; // said with the index that replaces it
+        Recommendation found;
+        found.action = Recommendation::Action::drop;
+        found.existing = drop.index;
+        found.bytes = drop.bytes;
+        found.cost_before = advice.cost_before;
+        found.cost_after = advice.cost_before + drop.cost_change;
+        found.write_cost = -drop.write_saving;
+        found.known_values_share = 1.0;
+        found.measured_share = 1.0;
+        bool there = false;
+        if (succeeds([&] { there = word_drop(found, drop, indexes, costs.expressions()); }) && there)
+            advice.recommendations.push_back(std::move(found));
     }
     advice.planner_calls = costs.planner_calls();
     return advice;
