@@ -164,7 +164,10 @@ Model btree_model(const HypotheticalIndex& index, const IndexOptInfo& form, cons
     const int fill_factor = index.fill_factor > 0 ? index.fill_factor : 90;
     SizedIndex sized = sized_index(table.table, table.rows, form);
     sized.fill_factor = fill_factor;
-    bool look = form.indexprs != NIL || form.indpred != NIL || (sized.deduplicates && sized.distinct_keys <= 0.0);
+    // Values that differ in length make tuples whose mean size, aligned, does not follow from the mean length.
+    bool look =
+        form.indexprs != NIL || form.indpred != NIL || (sized.deduplicates && sized.distinct_keys <= 0.0) ||
+        std::any_of(sized.columns.begin(), sized.columns.end(), [](const SizedColumn& c) { return c.variable_width; });
     if (!look && sized.deduplicates && form.nkeycolumns > 1) {
         // Columns that depend on each other have fewer distinct keys than their statistics allow for.
         SizedIndex least = sized;

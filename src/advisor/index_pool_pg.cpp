@@ -97,7 +97,8 @@ PreparedIndex& IndexPool::prepare(const HypotheticalIndex& index) {
     const Oid relation = index.relation;
     if (pg::guard([relation] { return get_rel_relkind(relation); }) != RELKIND_PARTITIONED_TABLE)
         state_->on_table(kept, relation);
-    if (std::any_of(index.key.begin(), index.key.end(),
+    if (index.predicate == nullptr &&
+        std::any_of(index.key.begin(), index.key.end(),
                     [](const HypotheticalColumn& column) { return column.expression != nullptr; }))
         state_->with_expressions.push_back(&kept);
     return kept;
@@ -154,10 +155,11 @@ TableIndex& IndexPool::State::on_table(PreparedIndex& index, Oid table) {
     const TableFacts& known_facts = facts_of(table);
     made->model = size_model(index.index, *made->form,
                              {table, known_facts.rows, known_facts.pages, [this, table] { return sample_of(table); }});
+    // Of a partial index, examine_variable() does not look at the statistics.
     int expression = 0;
     for (int i = 0; i < made->form->nkeycolumns; ++i)
         made->statistics.push_back(
-            made->form->indexkeys[i] != InvalidAttrNumber
+            made->form->indexkeys[i] != InvalidAttrNumber || made->form->indpred != NIL
                 ? nullptr
                 : learn(table, static_cast<const Node*>(list_nth(made->form->indexprs, expression++))));
     made->oid = unused_number();

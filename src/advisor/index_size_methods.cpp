@@ -135,7 +135,7 @@ constexpr double gin_usable = block - page_header - 8.0;
 constexpr double gin_largest = 2712.0;           // GinMaxItemSize
 constexpr double gin_data_usable = block - 40.0; // GinDataPageMaxDataSize
 constexpr double gin_segment = 384.0;            // GinPostingListSegmentMaxSize
-constexpr double gin_entry_fill = 0.65;          // what the splits of a build leave, measured
+constexpr double gin_entry_fill = 0.48;          // keys come in order and pages are split in halves
 
 // Mean bytes of the difference between two neighbouring row pointers of a key that stands in every `gap`-th row.
 // A pointer is packed as block << 11 | offset; seven bits go into a byte.

@@ -56,7 +56,7 @@ class TableSample {
     // Fills `bytes` and `hashes`.
     void measure(SampledValues& values);
 
-    static constexpr int most_rows = 20000;
+    static constexpr int most_rows = 30000;
     static constexpr int most_pages = 10000;
 
   private:

@@ -5,10 +5,11 @@ CREATE TYPE citadel.what_if_result AS (
     cost_after float8,
     indexes_used text[],
     plan_before json,
-    plan_after json
+    plan_after json,
+    index_bytes bigint[]
 );
 COMMENT ON TYPE citadel.what_if_result IS
-'A statement''s total cost in planner units without and with hypothetical indexes, which of them it uses, and both plans';
+'A statement''s total cost in planner units without and with hypothetical indexes, which of them it uses, both plans, and the estimated bytes of each index in the order given';
 
 CREATE FUNCTION citadel.what_if(query text, indexes text[], parameters text[] DEFAULT NULL,
     hidden regclass[] DEFAULT NULL)

@@ -79,6 +79,7 @@ CITADEL_FUNCTION(citadel_what_if) {
     Priced before;
     Priced after;
     std::vector<std::string> used_names;
+    std::string bytes = "{";
     {
         const pg::MemoryScope scratch("what-if");
         Statement statement = Statement::analyse(pg::to_string(PG_GETARG_TEXT_PP(0)));
@@ -105,8 +106,11 @@ CITADEL_FUNCTION(citadel_what_if) {
         for (std::size_t i = 0; i < indexes.size(); ++i)
             if (used[i])
                 used_names.push_back(names[i]);
+        for (PreparedIndex* index : indexes)
+            bytes += (bytes.size() > 1 ? "," : "") + std::to_string(pool.bytes(*index));
     }
     return pg::composite(fcinfo, {pg::arg(before.cost), pg::arg(after.cost),
                                   pg::arg_as(TEXTARRAYOID, pg::text_array_literal(used_names)),
-                                  pg::arg_as(JSONOID, before.json), pg::arg_as(JSONOID, after.json)});
+                                  pg::arg_as(JSONOID, before.json), pg::arg_as(JSONOID, after.json),
+                                  pg::arg_as(INT8ARRAYOID, bytes + "}")});
 }
