@@ -16,11 +16,14 @@ class Peer:
         self.statements = statements
         self.measured = measured
         self.width = width
+        self.what_if = None
 
-    def recommend(self, budget):
+    def recommend(self, budget, again=False):
+        """again: the same question with better known sizes; what is in the cache need not be planned once more."""
         processor = processor_seconds(self.connection)
         started = time.perf_counter()
-        what_if = WhatIf(self.connection, self.tables, self.statements, self.measured)
+        what_if = self.what_if if again else WhatIf(self.connection, self.tables, self.statements, self.measured)
+        self.what_if = what_if
         chosen = ALGORITHMS[self.name](what_if, float("inf") if budget is None else budget, self.width)
         answer = Answer([index.target for index in chosen])
         answer.seconds = time.perf_counter() - started
@@ -31,7 +34,6 @@ class Peer:
         answer.trajectory = what_if.trajectory
         answer.cost_before = sum(what_if.costs(()))
         answer.cost_after = sum(what_if.costs(frozenset(chosen)))
-        self.connection.cursor().execute("SELECT hypopg_reset()")
         return answer
 
 
@@ -47,7 +49,7 @@ class Citadel:
         self.statements = statements
         self.width = width
 
-    def recommend(self, budget, **more):
+    def recommend(self, budget, again=False, **more):
         cursor = self.connection.cursor()
         parameters = {"workload": [s.sql for s in self.statements], "storage_budget_bytes": budget,
                       "max_key_columns": self.width, "weights": [s.weight for s in self.statements],

@@ -99,9 +99,9 @@ class Built:
                 self.cursor.fetchall()
                 seconds = time.perf_counter() - started
                 # The first run also fills the cache; what takes long is not repeated.
-                if run > 0 or seconds > 1.0 or self.runs == 1:
+                if run > 0 or seconds > 0.5 or self.runs == 1:
                     taken.append(seconds)
-                if sum(taken) > 2.0 or len(taken) >= self.runs:
+                if sum(taken) > 0.5 or len(taken) >= self.runs:
                     break
         except psycopg2.errors.QueryCanceled:
             self.timed_out.add(statement.name)
