@@ -32,7 +32,7 @@ DROP INDEX account_owner_again, account_seen, account_seen_balance, account_note
 SELECT definition, reason, action FROM citadel.recommend_indexes(
     ARRAY['SELECT count(*) FROM account WHERE owner = 7 AND balance > 900 AND seen = 3', 'SELECT * FROM account WHERE owner = 8',
           'INSERT INTO account VALUES ($1, $2, $3, $4, $5)'],
-    index_kinds => ARRAY['btree'], consider_drops => true, weights => ARRAY[1000, 1, 100]) WHERE action = 'drop';
+    index_kinds => ARRAY['btree'], consider_drops => true, weights => ARRAY[1000, 1, 100]);
 -- A statement that takes too long to plan is skipped, with the reason.
 SET citadel_opt.advise_planning_limit = 1;
 SET join_collapse_limit = 20;

@@ -48,7 +48,7 @@ BEGIN
     said := citadel.what_if(query, ARRAY[definition]);
     EXECUTE definition;
     EXECUTE 'ANALYZE ' || substring(definition FROM ' ON (\w+)');
-    SELECT sum(pg_relation_size(oid)) INTO built FROM pg_class WHERE relname LIKE 'wb_built%' OR relname LIKE 'part\_%idx' AND relkind = 'i';
+    SELECT sum(pg_relation_size(oid)) INTO built FROM pg_class WHERE (relname LIKE 'wb_built%' OR relname LIKE 'part\_%idx') AND relkind = 'i' AND relnamespace = 'wb'::regnamespace;
     real_cost := cost_of(query);
     EXECUTE 'DROP INDEX wb_built';
     cost_error := round((100 * (said.cost_after / real_cost - 1))::numeric, 1);

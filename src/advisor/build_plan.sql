@@ -11,7 +11,7 @@ CREATE TYPE citadel.build_step AS (
 COMMENT ON TYPE citadel.build_step IS
 'A step of building an index: the statement, estimated seconds, bytes on disk afterwards (negative: freed), bytes of temporary files meanwhile, what to know';
 
--- The rates are those of one core with warm files; they were set by builds on such a machine (docs/advisor.md). A build
+-- The rates are those of one core with warm files; they are assumed. A build
 -- reads the table (twice, when CONCURRENTLY: it looks again for what was missed), makes and sorts an entry for each row,
 -- and writes the index. Sorting is rows x log2(rows) comparisons. GIN makes several entries a row, GiST descends its
 -- tree for each; BRIN keeps one entry for 128 pages.

@@ -161,10 +161,5 @@ CITADEL_FUNCTION(citadel_recommend_indexes) {
                   pg::arg(found.build_note.empty() ? found.reason : found.reason + ". " + found.build_note),
                   pg::arg(action_name(found.action))});
     }
-    for (const Drop& drop : advice.drops)
-        rows.row({pg::arg_as(REGCLASSOID, std::to_string(drop.relation)), pg::arg(drop_statement(drop)), pg::null(),
-                  pg::arg(static_cast<std::int64_t>(drop.bytes)), pg::arg(advice.cost_after - drop.cost_change),
-                  pg::arg(advice.cost_after), pg::arg(0.0), pg::arg(-drop.write_saving),
-                  pg::arg(static_cast<std::int32_t>(0)), pg::arg(drop_reason(drop)), pg::arg("drop")});
     return static_cast<Datum>(0);
 }

@@ -272,7 +272,6 @@ Advice recommend(const std::vector<WorkloadStatement>& workload, const AdviceRul
     advice.stopped = selection.stopped;
     advice.write_cost = selection.write_cost;
     advice.lower_bound = selection.lower_bound;
-    advice.drops = selection.drops;
     if (selection.worst_hit)
         advice.worst_hit = Beneficiary{positions[selection.worst_hit->statement],
                                        selection.worst_hit->cost_before,

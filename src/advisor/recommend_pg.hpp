@@ -90,7 +90,6 @@ struct Advice {
     double write_cost = 0.0;    // what writes cost more with all of it
     double lower_bound = 0.0;   // no set of the indexes considered costs less to read with
     std::string drops_withheld; // why no existing index was considered for dropping although asked for; or empty
-    std::vector<Drop> drops;
     std::optional<Beneficiary> worst_hit; // the statement that gets worst by the answer, its writes included
 };
 

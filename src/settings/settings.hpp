@@ -7,16 +7,16 @@ namespace citadel::settings {
 // What happens to the literals and bind values of slow statements.
 enum SampleParameters : int { sample_parameters_off, sample_parameters_memory, sample_parameters_store };
 
-extern bool enabled;                // kill switch of everything
-extern bool capture;                // kill switch of capture alone
-extern bool capture_nested;         // statements inside functions too
-extern int slow_query_threshold_ms; // -1: none; 0: all
-extern double sample_rate;          // share of slow statements that are captured
-extern int sample_interval_s;       // scheduler drains that often
-extern int sample_parameters;       // SampleParameters
-extern int capture_buffer_kb;       // shared memory for samples, texts, plans and parameters
-extern char* databases;             // '*' or a comma-separated list of names
-extern int max_job_workers;         // in the whole cluster
+extern bool enabled;                  // kill switch of everything
+extern bool capture;                  // kill switch of capture alone
+extern bool capture_nested;           // statements inside functions too
+extern int slow_query_threshold_ms;   // -1: none; 0: all
+extern double sample_rate;            // share of slow statements that are captured
+extern int sample_interval_s;         // scheduler drains that often
+extern int sample_parameters;         // SampleParameters
+extern int capture_buffer_kb;         // shared memory for samples, texts, plans and parameters
+extern char* databases;               // '*' or a comma-separated list of names
+extern int max_job_workers;           // in the whole cluster
 extern int advise_planning_limit_ms;  // 0: none
 extern int advise_interval_s;         // 0: the advise job is not scheduled
 extern int history_retention_min;     // age at which history is dropped
