@@ -299,6 +299,8 @@ void consider_clause(const Place& place, Node* clause, bool join, double selecti
 }
 
 void collect_joins(const Place& place) {
+    if (place.root == nullptr)
+        return;
     ListCell* cell = nullptr;
     foreach (cell, place.relation->joininfo)
         consider_clause(place, reinterpret_cast<Node*>(static_cast<RestrictInfo*>(lfirst(cell))->clause), true, 1.0);

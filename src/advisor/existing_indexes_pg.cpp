@@ -4,6 +4,7 @@
 #include "pg/guard.hpp"
 #include "pg/clock.hpp"
 #include "pg/memory.hpp"
+#include "pg/role.hpp"
 #include "pg/spi.hpp"
 #include "settings/settings.hpp"
 
@@ -260,17 +261,22 @@ std::vector<ExistingIndex> existing_indexes(Oid relation, Expressions& expressio
     const pg::MemoryScope scratch("citadel_opt existing indexes");
     Relation table = nullptr;
     List* indexes = NIL;
+    std::vector<ExistingIndex> found;
     pg::guard([&] {
         table = table_open(relation, AccessShareLock);
         indexes = RelationGetIndexList(table);
     });
-    std::vector<ExistingIndex> found;
-    const ListCell* cell;
-    foreach (cell, indexes) {
-        const Oid id = lfirst_oid(cell);
-        RawIndex raw = {};
-        pg::guard([&] { read_index(table, id, &raw); });
-        found.push_back(to_model(raw, id, relation, expressions));
+    {
+        // Reading an index's expressions and predicate folds constants: it runs the owner's functions.
+        pg::RoleScope as_owner(table->rd_rel->relowner);
+        const ListCell* cell;
+        foreach (cell, indexes) {
+            const Oid id = lfirst_oid(cell);
+            RawIndex raw = {};
+            pg::guard([&] { read_index(table, id, &raw); });
+            found.push_back(to_model(raw, id, relation, expressions));
+        }
+        as_owner.leave();
     }
     pg::guard([&] { table_close(table, NoLock); });
     add_usage(found);

@@ -93,10 +93,12 @@ bool returns(const Shape& shape, int position, Oid family, Oid type) {
 void describe_column(IndexOptInfo* info, const Shape& shape, const Mapping& mapping, int position) {
     const HypotheticalColumn* key = position < shape.keys ? &shape.key[position] : nullptr;
     const AttrNumber parent_column = key != nullptr ? key->column : shape.included[position - shape.keys];
-    const AttrNumber column = parent_column == InvalidAttrNumber ? InvalidAttrNumber : mapping(parent_column);
+    AttrNumber column = InvalidAttrNumber;
+    if (parent_column != InvalidAttrNumber)
+        column = mapping(parent_column);
     info->indexkeys[position] = column;
     Expr* value = nullptr;
-    if (column == InvalidAttrNumber) {
+    if (column == InvalidAttrNumber && key != nullptr) {
         value = reinterpret_cast<Expr*>(simplified(mapping(key->expression, shape.table)));
         info->indexprs = lappend(info->indexprs, value);
     } else {

@@ -122,7 +122,8 @@ double tuple_bytes(const Measured& measured) {
                                                                       : 1;
             bytes = (bytes + alignment - 1) / alignment * alignment + own;
         }
-        sum += static_cast<double>((bytes + 7) / 8 * 8);
+        bytes = (bytes + 7) / 8 * 8;
+        sum += static_cast<double>(bytes);
         rows += 1.0;
     }
     return rows > 0.0 ? sum / rows : 0.0; // 0: from the statistics

@@ -5,6 +5,7 @@
 #include "advisor/planner_facts_pg.hpp"
 #include "advisor/planning_limit_pg.hpp"
 #include "advisor/regimes.hpp"
+#include "advisor/table_sample_pg.hpp"
 #include "advisor/trust_pg.hpp"
 #include "advisor/write_facts_pg.hpp"
 #include "capture/normalize.hpp"
@@ -213,6 +214,18 @@ PreparedIndex* PlannerCosts::prepared(const Candidate& candidate) {
     PreparedIndex* made = nullptr;
     const std::optional<pg::Error> failure = without_locks([&] {
         HypotheticalIndex index = hypothetical_index(candidate, expressions_);
+        // Describing an index folds the constants of its expressions. Statements that others ran are planned as them;
+        // this is not.
+        const bool others =
+            std::any_of(entries_.begin(), entries_.end(), [](const Entry& entry) { return entry.user != InvalidOid; });
+        const auto trusted = [&](const Node* node) {
+            return node == nullptr || !others || calls_trusted_code_only(node);
+        };
+        for (const HypotheticalColumn& column : index.key)
+            if (!trusted(column.expression))
+                pg::raise(ERRCODE_INSUFFICIENT_PRIVILEGE, "an expression calls functions of others");
+        if (!trusted(index.predicate))
+            pg::raise(ERRCODE_INSUFFICIENT_PRIVILEGE, "a predicate calls functions of others");
         index.name = "candidate_" + std::to_string(prepared_.size() + 1);
         made = &pool_.prepare(index);
     });

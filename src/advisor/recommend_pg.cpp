@@ -73,7 +73,7 @@ std::string unused_name(const HypotheticalIndex& index, std::set<std::string>& t
 // What the index is for, and how much it brings.
 std::string describe(const Candidate& index, const std::vector<Beneficiary>& helped,
                      const std::vector<const StatementUse*>& uses, const Expressions& expressions) {
-    const std::string text = purpose(index, uses, expressions);
+    std::string text = purpose(index, uses, expressions);
     if (helped.empty())
         return text;
     char figures[160];

@@ -94,7 +94,9 @@ double SearchSpace::change(SearchState& state, const std::vector<Item>& flips) {
     if (allowed)
         difference += other_change(state, flips, allowed);
     flip(state, flips);
-    return allowed ? difference : infinity;
+    if (!allowed)
+        return infinity;
+    return difference;
 }
 
 void SearchSpace::prepare_statements() {

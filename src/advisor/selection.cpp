@@ -55,10 +55,10 @@ class Advisor {
     }
 
     // Takes in candidates; returns the new ones.
-    std::vector<Item> offer(std::vector<Candidate> candidates) {
+    std::vector<Item> offer(const std::vector<Candidate>& candidates) {
         source_.prepare(candidates);
         std::vector<Item> fresh;
-        for (Candidate& candidate : candidates) {
+        for (const Candidate& candidate : candidates) {
             if (cache_.find(candidate))
                 continue;
             if (rules_.budget_bytes && source_.size(candidate) > *rules_.budget_bytes)
@@ -83,7 +83,9 @@ class Advisor {
         double bytes = 0.0;
         for (const auto& [relation, count] : pages)
             bytes += 8192.0 * count;
-        return bytes > 0.0 ? bytes : infinity;
+        if (bytes <= 0.0)
+            return infinity;
+        return bytes;
     }
 
     // ---- sampling of plans

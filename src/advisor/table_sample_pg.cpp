@@ -315,10 +315,8 @@ TableSample::Known& TableSample::evaluate(const Node* expression) {
     if (count_ == 0)
         return made;
     const Oid owner = pg::guard([this] { return owner_of(table_); });
-    const bool safe = pg::guard([copy] {
-        return !distrusted(const_cast<Node*>(copy), nullptr) && !contain_mutable_functions(const_cast<Node*>(copy));
-    });
-    if (!safe)
+    const bool changes = pg::guard([copy] { return contain_mutable_functions(const_cast<Node*>(copy)); });
+    if (changes || !calls_trusted_code_only(copy))
         return made;
     const std::optional<pg::Error> failure = pg::try_subtransaction([&] {
         const pg::RoleScope as_owner(owner);
@@ -381,6 +379,11 @@ void TableSample::measure(SampledValues& values) {
     });
     values.bytes = std::move(bytes);
     values.hashes = std::move(hashes);
+}
+
+bool calls_trusted_code_only(const Node* expression) {
+    auto* node = const_cast<Node*>(expression);
+    return !pg::guard([node] { return distrusted(node, nullptr); });
 }
 
 } // namespace citadel::advisor

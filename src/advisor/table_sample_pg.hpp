@@ -32,6 +32,10 @@ struct SampledValues {
     std::vector<std::uint64_t> hashes;
 };
 
+// Does the expression call nothing but functions that a superuser wrote in C, or that came with the server? Other code
+// must not run in a worker, nor as a table's owner, for somebody who only asks.
+bool calls_trusted_code_only(const Node* expression);
+
 class TableSample {
   public:
     // Reads at most `most_rows` rows of at most `most_pages` pages, spread over the table, the same ones for the same

@@ -83,7 +83,7 @@ std::string sha256_of(const std::string& text) {
 }
 
 std::string root_path() {
-    const std::string path = settings::archive_directory != nullptr ? settings::archive_directory : "";
+    std::string path = settings::archive_directory != nullptr ? settings::archive_directory : "";
     if (path.empty())
         pg::raise(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "archives in files are switched off", {},
                   "A superuser names the folder below which they may lie in citadel_opt.archive_directory.");
@@ -327,8 +327,11 @@ void collect_locations(const Folder& folder, const std::string& location, int de
         if (name.size() > strlen(unfinished) && name.substr(name.size() - strlen(unfinished)) == unfinished)
             continue;
         try {
-            collect_locations(folder.enter(name), location.empty() ? name : location + "/" + name, depth + 1,
-                              locations);
+            std::string below = location;
+            if (!below.empty())
+                below += '/';
+            below += name;
+            collect_locations(folder.enter(name), below, depth + 1, locations);
         } catch (const std::system_error&) {
             // A file, a link, or a folder that is not ours to read.
             continue;

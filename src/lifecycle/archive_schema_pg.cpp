@@ -72,7 +72,7 @@ void move(pg::Spi& spi, Oid relation, const std::string& place, const std::strin
     const pg::Rows now = spi.query("SELECT n.nspname, c.relname FROM pg_catalog.pg_class AS c "
                                    "JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE c.oid = $1",
                                    {pg::arg_oid(relation)});
-    const std::string schema = now.text(0, 0);
+    const std::string& schema = now.text(0, 0);
     std::string current = now.text(0, 1);
     if (current != name) {
         // First out of the way: the name may be taken in either schema.

@@ -85,7 +85,7 @@ void make_tables(pg::Spi& spi, Entry& entry) {
 }
 
 std::string foreign_table(const Entry& entry) {
-    const std::string name = pg::qualified_name(entry.relation);
+    std::string name = pg::qualified_name(entry.relation);
     if (name.empty())
         pg::raise(ERRCODE_UNDEFINED_TABLE,
                   "the foreign table of archive " + std::to_string(entry.id) + " does not exist");

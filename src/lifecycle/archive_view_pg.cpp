@@ -135,6 +135,7 @@ CITADEL_FUNCTION(citadel_read_archive) {
     // Types may run code of whoever made them: as the archive's owner, not as the reader.
     pg::RoleScope owner(entry.owner);
     std::vector<std::string> names;
+    names.reserve(static_cast<std::size_t>(result->setDesc->natts));
     for (int i = 0; i < result->setDesc->natts; ++i)
         names.emplace_back(NameStr(TupleDescAttr(result->setDesc, i)->attname));
     const RowDecoder decoder(result->setDesc, names, encoding);

@@ -106,7 +106,7 @@ std::optional<ContentHash> ContentHash::from_hex(std::int64_t rows, std::string_
         if (digit >= '0' && digit <= '9')
             value = static_cast<std::uint64_t>(digit - '0');
         else if (digit >= 'a' && digit <= 'f')
-            value = static_cast<std::uint64_t>(digit - 'a' + 10);
+            value = static_cast<std::uint64_t>(digit - 'a') + 10U;
         else
             return std::nullopt;
         halves[i / 16] = halves[i / 16] << 4 | value;

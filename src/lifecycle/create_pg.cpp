@@ -47,7 +47,7 @@ std::string free_name(const Policy& policy, const std::string& suffix) {
     pg::Spi spi;
     for (int attempt = 0; attempt < 1000; ++attempt) {
         const std::string end = suffix + (attempt == 0 ? "" : "_" + std::to_string(attempt));
-        const std::string name = clipped(policy.name, longest_name - end.size()) + end;
+        std::string name = clipped(policy.name, longest_name - end.size()) + end;
         if (spi.query("SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND "
                       "c.relname = $2 UNION ALL SELECT 1 FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace "
                       "WHERE n.nspname = $1 AND t.typname = $2",
@@ -86,7 +86,7 @@ void copy_replica_identity(pg::Spi& spi, const Policy& policy, Oid partition) {
         "p.indexrelid JOIN pg_index x ON x.indexrelid = i.inhrelid AND x.indrelid = $2 JOIN pg_class k ON k.oid = "
         "x.indexrelid WHERE p.indrelid = c.oid AND p.indisreplident) FROM pg_class c WHERE c.oid = $1",
         {pg::arg_oid(policy.relation), pg::arg_oid(partition)});
-    const std::string kind = rows.text(0, 0);
+    const std::string& kind = rows.text(0, 0);
     const std::string table = "ALTER TABLE " + pg::qualified_name(partition) + " REPLICA IDENTITY ";
     if (kind == "f")
         spi.execute(table + "FULL");

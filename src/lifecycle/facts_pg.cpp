@@ -34,6 +34,7 @@ std::string qualified(const Partition& partition) {
 // Highest value of an integer key. From the top partition down, because max() over the parent reads them all.
 std::optional<Place> read_newest(const Policy& policy, const std::vector<Partition>& partitions) {
     std::vector<const Partition*> ordered;
+    ordered.reserve(partitions.size());
     for (const Partition& partition : partitions)
         ordered.push_back(&partition);
     std::sort(ordered.begin(), ordered.end(),
@@ -68,9 +69,9 @@ std::vector<Place> read_default_places(const Policy& policy, const Partition& fa
         return places;
     std::string above = policy.kind == ColumnKind::integer ? "" : " AND isfinite(" + column + ")";
     for (int i = 0; i < most_default_periods; ++i) {
-        const std::string lowest =
-            "(SELECT min(" + column + ") FROM " + qualified(fallback) + " WHERE true" + above + ")";
-        const std::string value = "(" + lowest + ")" + as_place;
+        std::string value = "((SELECT min(";
+        value.append(column).append(") FROM ").append(qualified(fallback)).append(" WHERE true").append(above);
+        value.append("))").append(as_place);
         const pg::Rows rows = spi.query(policy.kind == ColumnKind::integer
                                             ? "SELECT " + value
                                             : "SELECT (extract(epoch FROM " + value +
@@ -82,8 +83,11 @@ std::vector<Place> read_default_places(const Policy& policy, const Partition& fa
         const Place next = next_period(converts ? zone.to_local(place) : place, policy.interval);
         if (next == open_high)
             break;
-        above = (policy.kind == ColumnKind::integer ? "" : " AND isfinite(" + column + ")") + std::string(" AND ") +
-                column + " >= '" + place_text(converts ? zone.to_utc(next) : next, policy) + "'";
+        above.clear();
+        if (policy.kind != ColumnKind::integer)
+            above.append(" AND isfinite(").append(column).append(")");
+        above.append(" AND ").append(column).append(" >= '");
+        above.append(place_text(converts ? zone.to_utc(next) : next, policy)).append("'");
     }
     return places;
 }

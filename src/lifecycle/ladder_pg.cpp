@@ -38,12 +38,12 @@ void pause(long milliseconds) {
 
 void climb(const std::string& what, const std::function<void()>& body) {
     jobs::checkpoint();
-    long wait = first_pause_ms;
+    long wait = 0;
     for (int attempt = 0; attempt < tries; ++attempt) {
         if (attempt > 0) {
             jobs::start_over(); // holds nothing while it pauses
+            wait = wait == 0 ? first_pause_ms : std::min(wait * 3 / 2, longest_pause_ms);
             pause(wait);
-            wait = std::min(wait * 3 / 2, longest_pause_ms);
         }
         try {
             limit_lock_waits(attempt < tries / 2 ? first_timeout_ms : last_timeout_ms);

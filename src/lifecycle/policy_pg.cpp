@@ -46,12 +46,12 @@ StoredPolicy read_row(const pg::Rows& rows, std::size_t i) {
     stored.stored_name = rows.text(i, c++);
     policy.column = rows.text(i, c++);
     policy.kind = kind_from_name(rows.text(i, c++));
-    const std::string mode = rows.text(i, c++);
+    const std::string& mode = rows.text(i, c++);
     policy.mode = mode == "convert" ? TableMode::convert : mode == "keep" ? TableMode::keep : TableMode::partitioned;
     policy.interval_text = rows.text(i, c++);
     policy.premake = static_cast<std::int32_t>(rows.int64(i, c++));
     policy.retain_text = rows.text(i, c++);
-    const std::string expiry = rows.text(i, c++);
+    const std::string& expiry = rows.text(i, c++);
     policy.on_expiry = expiry == "drop" ? OnExpiry::drop : expiry == "detach" ? OnExpiry::detach : OnExpiry::archive;
     policy.archive_to = rows.text(i, c++);
     policy.archive_tablespace = rows.text(i, c++);

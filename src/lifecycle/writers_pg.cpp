@@ -38,10 +38,10 @@ std::string close_to_writers(Oid relation) {
         "quote_ident(pg_get_userbyid(g.grantee)) END, ', '), '') "
         "FROM g WHERE g.privilege_type IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE')",
         {pg::arg_oid(relation)});
-    const std::string saved = grants.text(0, 0);
+    std::string saved = grants.text(0, 0);
     if (saved.empty())
         return {};
-    const std::string roles = grants.text(0, 1);
+    const std::string& roles = grants.text(0, 1);
     pg::RoleScope as_owner(owner, "pg_catalog, pg_temp", pg::RoleScope::Work::writes);
     spi.execute("REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON TABLE " + name + " FROM " + roles + " CASCADE");
     as_owner.leave();

@@ -25,6 +25,13 @@ my %settings = (
 	max_job_workers => [ 'sighup', '2', '', [ '-1', '65' ], '3' ],
 	advise_planning_limit => [ 'user', '5000', 'ms', ['-1'], '200' ],
 	advise_interval => [ 'sighup', '3600', 's', ['-1'], '60' ],
+	unused_index_age => [ 'superuser', '43200', 'min', [ '23h', '-1' ], '14d' ],
+	lifecycle_batch_ms => [ 'sighup', '100', 'ms', [ '0', '60001' ], '250' ],
+	lifecycle_load => [ 'sighup', '0.5', '', [ '0', '1.1' ], '1' ],
+	lifecycle_max_lag => [ 'sighup', '262144', 'kB', ['-1'], '1GB' ],
+	lifecycle_max_wal_backlog => [ 'sighup', '64', '', ['-1'], '0' ],
+	audit_retention => [ 'sighup', '0', 'min', ['-1'], '400d' ],
+	archive_directory => [ 'superuser', '', '', [], '/tmp' ],
 	history_retention => [ 'sighup', '43200', 'min', [ '23h', '0', '-1' ], '90d' ],
 );
 
