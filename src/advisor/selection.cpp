@@ -378,7 +378,7 @@ class Advisor {
                     merges_of(cache_.candidate(a), cache_.candidate(b), rules_.candidates);
                 more.insert(more.end(), merged.begin(), merged.end());
             }
-        const std::vector<Item> fresh = offer(std::move(more));
+        const std::vector<Item> fresh = offer(more);
         std::set<std::size_t> touched;
         for (const Item item : fresh)
             touched.insert(cache_.statements_of(item).begin(), cache_.statements_of(item).end());
