@@ -67,10 +67,16 @@ std::map<RelationId, WriteRates> measured_writes() {
             GROUP BY 1, 2
         ), present AS (
             SELECT r.relation,
-                   coalesce((SELECT pg_catalog.sum(greatest(l.reltuples, 0))
-                             FROM pg_catalog.pg_partition_tree(r.relation) t
-                             JOIN pg_catalog.pg_class l ON l.oid = t.relid WHERE t.isleaf),
-                            c.reltuples)::float8 AS tuples
+                   coalesce((WITH RECURSIVE tree AS ( -- pg_partition_tree() would lock every partition
+                                 SELECT r.relation AS oid, c.relkind, c.reltuples
+                                 UNION ALL
+                                 SELECT l.oid, l.relkind, l.reltuples
+                                 FROM tree t JOIN pg_catalog.pg_inherits i ON i.inhparent = t.oid
+                                 JOIN pg_catalog.pg_class l ON l.oid = i.inhrelid
+                                 WHERE t.relkind = 'p'
+                             )
+                             SELECT pg_catalog.sum(greatest(t.reltuples, 0)) FROM tree t WHERE t.relkind <> 'p'),
+                            0)::float8 AS tuples
             FROM (SELECT DISTINCT relation FROM hourly) r JOIN pg_catalog.pg_class c ON c.oid = r.relation
         )
         SELECT h.relation,
