@@ -176,9 +176,10 @@ TEST(Candidates, OtherMethodsServeWhatTheyCan) {
     EXPECT_TRUE(has(found, Candidate{table, AccessMethod::hash, {column(5)}, {}, 0}));
     for (const Candidate& candidate : found) {
         EXPECT_TRUE(is_relevant(candidate, statement(use)));
-        if (candidate.method == AccessMethod::btree)
+        if (candidate.method == AccessMethod::btree) {
             for (const KeyColumn& key : candidate.key)
                 EXPECT_GT(key.column, 3);
+        }
     }
     EXPECT_FALSE(is_relevant(Candidate{table, AccessMethod::gin, {column(3)}, {}, 0}, statement(use)));
     EXPECT_FALSE(is_relevant(b_tree({column(2)}), statement(use)));
