@@ -51,7 +51,8 @@ SELECT set_eq($$
     ARRAY['get_table_statistics', 'get_index_statistics', 'health', 'recommend_indexes', 'what_if', 'preloaded', 'capture_counters',
         'captured_statements', 'worker_status', 'job_definitions', 'next_job_run', 'database_is_copy', 'checked_table',
         'index_definition', 'heap_bloat', 'relation_bytes',
-        'verify_audit_log', 'advisor_progress_rows', 'stop_advisor'],
+        'verify_audit_log', 'advisor_progress_rows', 'stop_advisor', 'index_build_seconds', 'index_build_plan',
+        'explain_recommendation', 'recommendation_report'],
     'pg_monitor may call these functions besides');
 SELECT set_eq($$
     SELECT relname::text FROM relation WHERE relkind <> 'S' AND NOT has_table_privilege('pg_monitor', oid, 'SELECT') $$,
