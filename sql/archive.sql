@@ -96,7 +96,7 @@ SET citadel_opt.archive_directory = 'relative';
 SELECT citadel.archive_begin('everything', 'file:x');
 SET citadel_opt.archive_directory = '/nowhere/at/all';
 SELECT citadel.archive_begin('everything', 'file:x');
-COPY (SELECT 1) TO PROGRAM 'mkdir regress_archive && ln -s /tmp regress_archive/link';
+COPY (SELECT 1) TO PROGRAM 'cat > /dev/null; mkdir regress_archive && ln -s /tmp regress_archive/link';
 SET citadel_opt.archive_directory = :'folder';
 SELECT citadel.archive_begin('everything', 'file:../x');
 SELECT citadel.archive_begin('everything', 'file:x/../../y');

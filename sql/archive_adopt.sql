@@ -9,7 +9,7 @@ GRANT pg_write_server_files TO regress_adopter;
 SET client_min_messages = warning;
 CREATE EXTENSION citadel_opt CASCADE;
 SELECT current_setting('data_directory') || '/regress_adopt' AS folder \gset
-COPY (SELECT 1) TO PROGRAM 'mkdir regress_adopt && touch regress_adopt/file && ln -s . regress_adopt/link';
+COPY (SELECT 1) TO PROGRAM 'cat > /dev/null; mkdir regress_adopt && touch regress_adopt/file && ln -s . regress_adopt/link';
 SET citadel_opt.archive_directory = :'folder';
 CREATE SCHEMA a AUTHORIZATION regress_adopter;
 CREATE TYPE a.mood AS ENUM ('calm', 'cross');

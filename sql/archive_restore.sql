@@ -10,7 +10,7 @@ CREATE SCHEMA rst AUTHORIZATION regress_restorer;
 GRANT ALL ON SCHEMA rst TO regress_stranger;
 SET search_path = rst, public;
 SELECT current_setting('data_directory') || '/regress_restore' AS folder \gset
-COPY (SELECT 1) TO PROGRAM 'mkdir regress_restore';
+COPY (SELECT 1) TO PROGRAM 'cat > /dev/null; mkdir regress_restore';
 SET citadel_opt.archive_directory = :'folder';
 -- Walks through a step's pieces; says which steps a restore took.
 CREATE FUNCTION pg_temp.walk(id bigint, step text) RETURNS text LANGUAGE plpgsql AS $$

@@ -3,6 +3,7 @@
 #include "pg/guard.hpp"
 #include "pg/memory.hpp"
 #include "pg/plan_tree.hpp"
+#include "pg/relation.hpp"
 #include "pg/role.hpp"
 #include "pg/subtransaction.hpp"
 
@@ -158,15 +159,6 @@ bool distrusted(Node* node, void* context) {
            pg::walk_expression(node, distrusted, context);
 }
 
-Oid owner_of(Oid table) {
-    HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
-    if (!HeapTupleIsValid(tuple))
-        elog(ERROR, "cache lookup failed for relation %u", table);
-    const Oid owner = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relowner;
-    ReleaseSysCache(tuple);
-    return owner;
-}
-
 struct Evaluation {
     const Node* expression;
     HeapTuple* rows;
@@ -314,7 +306,7 @@ TableSample::Known& TableSample::evaluate(const Node* expression) {
     Known& made = *known_.back();
     if (count_ == 0)
         return made;
-    const Oid owner = pg::guard([this] { return owner_of(table_); });
+    const Oid owner = pg::owner_of(table_);
     const bool changes = pg::guard([copy] { return contain_mutable_functions(const_cast<Node*>(copy)); });
     if (changes || !calls_trusted_code_only(copy))
         return made;

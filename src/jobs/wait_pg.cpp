@@ -7,6 +7,7 @@
 #include "pg/boundary.hpp"
 #include "pg/preload.hpp"
 #include "pg/role.hpp"
+#include "pg/snapshot.hpp"
 #include "pg/spi.hpp"
 
 #include <algorithm>
@@ -41,26 +42,13 @@ class CommittingSpi {
     }
 };
 
-struct Snapshot {
-    Snapshot() {
-        pg::guard([] { PushActiveSnapshot(GetTransactionSnapshot()); });
-    }
-    Snapshot(const Snapshot&) = delete;
-    Snapshot& operator=(const Snapshot&) = delete;
-    // On the way of an error the transaction's abort pops it.
-    ~Snapshot() {
-        if (ActiveSnapshotSet())
-            PopActiveSnapshot();
-    }
-};
-
 struct RunState {
     bool exists = false;
     std::string job_name, state, sqlstate, message, detail, hint;
 };
 
 RunState read_state(std::int64_t run_id) {
-    const Snapshot snapshot;
+    const pg::ActiveSnapshot snapshot;
     // EXECUTE on the procedure is enough; the table of runs is for superusers.
     const pg::RoleScope role(BOOTSTRAP_SUPERUSERID);
     pg::Spi spi;

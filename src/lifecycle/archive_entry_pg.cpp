@@ -198,17 +198,6 @@ bool relation_exists(Oid relation) {
            pg::guard([relation] { return SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation)); });
 }
 
-Oid owner_of(Oid relation) {
-    return pg::guard([relation] {
-        HeapTuple row = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
-        if (!HeapTupleIsValid(row))
-            ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("relation with OID %u does not exist", relation)));
-        const Oid owner = reinterpret_cast<Form_pg_class>(GETSTRUCT(row))->relowner;
-        ReleaseSysCache(row);
-        return owner;
-    });
-}
-
 Oid find_relation(const std::string& schema, const std::string& name) {
     const char* schema_text = schema.c_str();
     const char* name_text = name.c_str();

@@ -4,6 +4,7 @@
 #include "lifecycle/archive_manifest.hpp"
 #include "lifecycle/archive_pg.hpp"
 #include "lifecycle/content_hash_pg.hpp"
+#include "pg/relation.hpp"
 #include "pg/spi.hpp"
 
 #include <optional>
@@ -73,7 +74,7 @@ std::string describe_columns(pg::Spi& spi, Oid relation);
 bool has_columns(pg::Spi& spi, Oid relation, const Entry& entry);
 
 bool relation_exists(Oid relation);
-Oid owner_of(Oid relation);
+using pg::owner_of;
 // The relation's OID, or InvalidOid.
 Oid find_relation(const std::string& schema, const std::string& name);
 // `wanted`, shortened and numbered so that no relation or type of the schema has it.

@@ -11,6 +11,7 @@
 #include "pg/role.hpp"
 
 #include <algorithm>
+#include <functional>
 
 extern "C" {
 #include "access/xact.h"
@@ -45,26 +46,37 @@ void require_owner(const Entry& entry) {
                                                 std::to_string(entry.id) + ", does not exist");
 }
 
-Progress move_some(pg::Spi& spi, Entry& entry) {
+// Does the next stretch of the source, of `most` blocks at most, and notes it as a part; `work` says what is done with
+// it and sets the part's hash. False when there is none left.
+bool next_part(pg::Spi& spi, const Entry& entry, BlockNumber most,
+               const std::function<void(const OpenRelation&, Part&)>& work) {
     OpenRelation source = open_source(spi, entry);
     const std::vector<Part> parts = parts_of(spi, entry.id);
     Part part;
     part.number = static_cast<std::int64_t>(parts.size()) + 1;
     part.first = next_block(parts);
     const BlockNumber blocks = source.blocks();
-    if (part.first < blocks) {
-        part.end = std::min(blocks, part.first + hash_blocks);
-        part.hash = hash_blocks_of(entry, source, part.first, part.end);
-        source.close();
-        add_part(spi, entry.id, part);
-        return Progress::more;
+    const bool any = part.first < blocks;
+    if (any) {
+        part.end = std::min(blocks, part.first + most);
+        work(source, part);
     }
     source.close();
+    if (any)
+        add_part(spi, entry.id, part);
+    return any;
+}
+
+Progress move_some(pg::Spi& spi, Entry& entry) {
+    if (next_part(spi, entry, hash_blocks, [&entry](const OpenRelation& source, Part& part) {
+            part.hash = hash_blocks_of(entry, source, part.first, part.end);
+        }))
+        return Progress::more;
     pg::fault_point("archive_schema_hashed");
     schema::prepare(spi, entry.destination.place);
     const std::string name = free_name(entry.destination.place, entry.source_name, entry.id);
     schema::move(spi, entry.source, entry.destination.place, name, entry.tablespace);
-    const ContentHash sum = sum_of(parts);
+    const ContentHash sum = sum_of(parts_of(spi, entry.id));
     spi.execute("UPDATE citadel.archive_entry SET state = 'copied', relation_oid = source_oid, rows = $2, hash = $3, "
                 "location = $4 WHERE archive_id = $1",
                 {pg::arg(entry.id), pg::arg(sum.rows), hash_arg(sum), pg::arg(quoted(entry.destination.place, name))});
@@ -73,24 +85,16 @@ Progress move_some(pg::Spi& spi, Entry& entry) {
 
 Progress copy_part(pg::Spi& spi, Entry& entry) {
     const bool to_file = entry.destination.kind == Kind::file;
-    OpenRelation source = open_source(spi, entry);
-    const std::vector<Part> parts = parts_of(spi, entry.id);
-    Part part;
-    part.number = static_cast<std::int64_t>(parts.size()) + 1;
-    part.first = next_block(parts);
-    const BlockNumber blocks = source.blocks();
-    if (part.first < blocks) {
-        part.end = std::min(blocks, part.first + part_blocks);
-        if (to_file)
-            file::write_part(entry, source, part);
-        else
-            server::write_part(spi, entry, source, part);
-        source.close();
-        add_part(spi, entry.id, part);
+    if (next_part(spi, entry, part_blocks, [&](const OpenRelation& source, Part& part) {
+            if (to_file)
+                file::write_part(entry, source, part);
+            else
+                server::write_part(spi, entry, source, part);
+        })) {
         pg::fault_point("archive_part_copied");
         return Progress::more;
     }
-    source.close();
+    const std::vector<Part> parts = parts_of(spi, entry.id);
     const ContentHash sum = sum_of(parts);
     std::string checksum;
     if (to_file)

@@ -9,31 +9,18 @@
 #include "pg/compat.hpp"
 #include "pg/preload.hpp"
 #include "pg/role.hpp"
+#include "pg/snapshot.hpp"
 
 extern "C" {
 #include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
-#include "utils/snapmgr.h"
 }
 
 namespace citadel::lifecycle::archive {
 
 namespace {
-
-// A procedure outside a transaction block has no snapshot of its own.
-struct ActiveSnapshot {
-    ActiveSnapshot() {
-        pg::guard([] { PushActiveSnapshot(GetTransactionSnapshot()); });
-    }
-    ActiveSnapshot(const ActiveSnapshot&) = delete;
-    ActiveSnapshot& operator=(const ActiveSnapshot&) = delete;
-    ~ActiveSnapshot() {
-        if (ActiveSnapshotSet())
-            PopActiveSnapshot();
-    }
-};
 
 RestoreAs default_way(const Entry& entry, Oid target) {
     if (!OidIsValid(target))
@@ -135,7 +122,7 @@ CITADEL_FUNCTION(citadel_restore_archive) {
         pg::raise(ERRCODE_INVALID_PARAMETER_VALUE, "timeout must not be negative");
     std::int64_t run = 0;
     {
-        const archive::ActiveSnapshot snapshot;
+        const pg::ActiveSnapshot snapshot;
         run = archive::request_restore(PG_GETARG_INT64(0), PG_ARGISNULL(1) ? InvalidOid : PG_GETARG_OID(1),
                                        PG_ARGISNULL(2) ? std::string() : pg::to_string(PG_GETARG_TEXT_PP(2)));
     }

@@ -12,7 +12,7 @@
 #include "lifecycle/archive_server_pg.hpp"
 #include "lifecycle/writers_pg.hpp"
 #include "pg/fault.hpp"
-#include "pg/role.hpp"
+#include "pg/write_as.hpp"
 
 #include <algorithm>
 
@@ -29,26 +29,12 @@ namespace citadel::lifecycle::archive {
 
 namespace {
 
-using Work = pg::RoleScope::Work;
-constexpr const char* plain_path = "pg_catalog, pg_temp";
-
 // Batches of `insert` are judged by blocks; some thousand rows of ordinary width.
 constexpr BlockNumber insert_blocks = 128;
 constexpr BlockNumber check_blocks = 16 * part_blocks;
 
 bool in_schema(const Entry& entry) {
     return entry.destination.kind == Kind::schema;
-}
-
-// Runs statements as a table's owner.
-void run_as(Oid role, const std::vector<std::string>& statements) {
-    pg::RoleScope owner(role, plain_path, Work::writes);
-    {
-        pg::Spi spi;
-        for (const std::string& statement : statements)
-            spi.execute(statement);
-    }
-    owner.leave();
 }
 
 void set_step(pg::Spi& spi, Entry& entry, const char* step) {
@@ -136,19 +122,17 @@ void create_table(pg::Spi& spi, Entry& entry) {
         for (const TargetColumn& column : missing_columns(spi, entry))
             statements.push_back("ALTER TABLE " + quoted(schema, name) + " DROP COLUMN " +
                                  pg::quote_identifier(column.name));
-        run_as(owner_of(entry.target), statements);
+        pg::execute_as(owner_of(entry.target), statements);
     } else if (entry.restore_as == "beside") {
         name = free_name(schema, entry.source_name, entry.id);
-        run_as(entry.owner, {"CREATE TABLE " + quoted(schema, name) + " (" + definitions(entry, true) + ")"});
+        pg::execute_as(entry.owner, {"CREATE TABLE " + quoted(schema, name) + " (" + definitions(entry, true) + ")"});
     } else {
         // As the superuser: the target's owner need not be allowed to make tables there. No code runs in this.
         schema::prepare(spi, default_schema);
         schema = default_schema;
         name = free_name(schema, entry.source_name, entry.id);
         spi.execute("CREATE TABLE " + quoted(schema, name) + " (" + definitions(entry, false) + ")");
-        const Oid role = owner_of(entry.target);
-        const char* role_name = pg::guard([role] { return GetUserNameFromId(role, false); });
-        spi.execute("ALTER TABLE " + quoted(schema, name) + " OWNER TO " + pg::quote_identifier(role_name));
+        spi.execute("ALTER TABLE " + quoted(schema, name) + " OWNER TO " + pg::role_name(owner_of(entry.target)));
     }
     entry.restored = find_relation(schema, name);
     set_step(spi, entry, "load");
@@ -257,7 +241,7 @@ void fit(pg::Spi& spi, Entry& entry) {
         {pg::arg_oid(entry.target), pg::arg(table)});
     for (std::size_t i = 0; i < indexes.size(); ++i)
         statements.push_back(indexes.text(i, 0));
-    run_as(owner_of(entry.target), statements);
+    pg::execute_as(owner_of(entry.target), statements);
     pg::fault_point("archive_restore_fitted");
     set_step(spi, entry, "attach");
 }
@@ -280,7 +264,7 @@ void attach(pg::Spi& spi, Entry& entry) {
     });
     if (!bounds_alone)
         pg::raise(ERRCODE_DATA_CORRUPTED, "archive " + std::to_string(entry.id) + " has no valid bounds");
-    run_as(owner_of(entry.target), {statement});
+    pg::execute_as(owner_of(entry.target), {statement});
     pg::fault_point("archive_restore_attached");
     set_step(spi, entry, "finish");
 }
@@ -327,8 +311,7 @@ void insert_next(pg::Spi& spi, Entry& entry) {
     const std::string into = pg::qualified_name(entry.target);
     ContentHash taken;
     ContentHash stored;
-    {
-        pg::RoleScope owner(owner_of(entry.target), plain_path, Work::writes);
+    pg::write_as(owner_of(entry.target), [&](pg::Spi&) {
         see_all_rows();
         const RowEncoder encoder(staging.shape(), entry.column_names(), GetDatabaseEncoding());
         taken = scan_blocks(staging, encoder, first, end, {});
@@ -336,8 +319,7 @@ void insert_next(pg::Spi& spi, Entry& entry) {
             hash_query("WITH piece AS (DELETE FROM ONLY " + from + " WHERE ctid >= " + tid(first) + " AND ctid < " +
                        tid(end) + " RETURNING " + given + ") INSERT INTO " + into + " (" + given +
                        ") OVERRIDING SYSTEM VALUE SELECT " + given + " FROM piece RETURNING " + entry.column_list());
-        owner.leave();
-    }
+    });
     staging.close();
     if (taken != stored)
         pg::raise(ERRCODE_DATA_CORRUPTED,

@@ -4,6 +4,7 @@
 #include "pg/compat.hpp"
 #include "pg/fault.hpp"
 #include "pg/role.hpp"
+#include "pg/write_as.hpp"
 
 extern "C" {
 #include "catalog/pg_foreign_server.h"
@@ -155,26 +156,19 @@ void write_part(pg::Spi& spi, Entry& entry, const OpenRelation& source, Part& pa
         make_tables(spi, entry);
     const std::string there = foreign_table(entry);
     const std::string here = pg::qualified_name(entry.source);
-    {
-        pg::RoleScope owner(entry.owner, "pg_catalog, pg_temp", pg::RoleScope::Work::writes);
+    pg::write_as(entry.owner, [&](pg::Spi& owners) {
         see_all_rows();
-        {
-            const RowEncoder encoder(source.shape(), entry.column_names(), GetDatabaseEncoding());
-            part.hash = scan_blocks(source, encoder, part.first, part.end, {});
-        }
-        {
-            pg::Spi owners;
-            owners.execute("DELETE FROM " + there + " WHERE " + part_column + " = " + std::to_string(part.number));
-            const std::uint64_t sent =
-                owners.execute("INSERT INTO " + there + " (" + entry.column_list() + ", " + part_column + ") SELECT " +
-                               entry.column_list() + ", " + std::to_string(part.number) + " FROM ONLY " + here +
-                               " WHERE ctid >= " + tid(part.first) + " AND ctid < " + tid(part.end));
-            if (sent != static_cast<std::uint64_t>(part.hash.rows))
-                pg::raise(ERRCODE_DATA_CORRUPTED, "sent " + std::to_string(sent) + " rows instead of " +
-                                                      std::to_string(part.hash.rows) + " to " + there);
-        }
-        owner.leave();
-    }
+        const RowEncoder encoder(source.shape(), entry.column_names(), GetDatabaseEncoding());
+        part.hash = scan_blocks(source, encoder, part.first, part.end, {});
+        owners.execute("DELETE FROM " + there + " WHERE " + part_column + " = " + std::to_string(part.number));
+        const std::uint64_t sent =
+            owners.execute("INSERT INTO " + there + " (" + entry.column_list() + ", " + part_column + ") SELECT " +
+                           entry.column_list() + ", " + std::to_string(part.number) + " FROM ONLY " + here +
+                           " WHERE ctid >= " + tid(part.first) + " AND ctid < " + tid(part.end));
+        if (sent != static_cast<std::uint64_t>(part.hash.rows))
+            pg::raise(ERRCODE_DATA_CORRUPTED, "sent " + std::to_string(sent) + " rows instead of " +
+                                                  std::to_string(part.hash.rows) + " to " + there);
+    });
     pg::fault_point("archive_server_sent");
 }
 

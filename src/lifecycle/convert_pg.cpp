@@ -14,8 +14,7 @@
 #include "lifecycle/swap_pg.hpp"
 #include "pg/clock.hpp"
 #include "pg/fault.hpp"
-#include "pg/role.hpp"
-#include "pg/spi.hpp"
+#include "pg/write_as.hpp"
 
 #include <algorithm>
 
@@ -23,11 +22,11 @@ namespace citadel::lifecycle::plain {
 
 namespace {
 
-class Conversion {
+class Conversion : Task {
   public:
     Conversion(const Policy& policy, const Zone& zone, operation::Row row)
-        : policy_(policy), zone_(zone), row_(std::move(row)), table_(table_name(policy)),
-          column_(pg::quote_identifier(policy.column)), check_("citadel_conversion_" + std::to_string(row_.id)) {}
+        : Task(policy, std::move(row), "convert"), zone_(zone), column_(pg::quote_identifier(policy.column)),
+          check_("citadel_conversion_" + std::to_string(row_.id)) {}
 
     void run() {
         if (row_.state == "cancelling")
@@ -43,34 +42,6 @@ class Conversion {
     }
 
   private:
-    void enter(const char* state) {
-        operation::set_state(row_, state);
-        row_.state = state;
-    }
-    // Between two steps: whether somebody cancelled it. Held until the end of the transaction.
-    void stop_if_cancelled() {
-        pg::Spi spi;
-        if (spi.query("SELECT 1 FROM citadel.lifecycle_operation WHERE operation_id = $1 AND state <> 'cancelling' AND "
-                      "finished_at IS NULL FOR UPDATE",
-                      {pg::arg(row_.id)})
-                .empty())
-            pg::raise(ERRCODE_QUERY_CANCELED, "the conversion of " + table_ + " was cancelled");
-    }
-    void as_owner(const std::string& sql) {
-        pg::RoleScope owner(policy_.owner, "pg_catalog, pg_temp", pg::RoleScope::Work::writes);
-        {
-            pg::Spi spi;
-            spi.execute(sql);
-        }
-        owner.leave();
-    }
-    audit::Entry entry(const char* outcome) const {
-        audit::Entry entry = audit::about("convert", policy_.relation);
-        entry.outcome = outcome;
-        entry.policy_id = policy_.id;
-        entry.policy_version = policy_.version;
-        return entry;
-    }
     Place first_bound();
     void add_check();
     void validate();
@@ -79,10 +50,8 @@ class Conversion {
     void swap_tables();
     void cancel();
 
-    const Policy& policy_;
     const Zone& zone_;
-    operation::Row row_;
-    std::string table_, column_, check_;
+    std::string column_, check_;
 };
 
 // Where the first partition ends: after all rows, and so far ahead that nobody inserts beyond it while the conversion
@@ -126,8 +95,8 @@ void Conversion::add_check() {
                   "the values of " + column_ + " leave no room for a next partition");
     climb(table_, [&] {
         stop_if_cancelled();
-        as_owner("ALTER TABLE " + table_ + " ADD CONSTRAINT " + pg::quote_identifier(check_) + " CHECK (" + column_ +
-                 " IS NOT NULL AND " + column_ + " < '" + place_text(upper, policy_) + "') NOT VALID");
+        as_owner({"ALTER TABLE " + table_ + " ADD CONSTRAINT " + pg::quote_identifier(check_) + " CHECK (" + column_ +
+                  " IS NOT NULL AND " + column_ + " < '" + place_text(upper, policy_) + "') NOT VALID"});
         operation::set_detail(row_, "upper", std::to_string(upper));
         audit::append(entry(audit::outcome::started));
         pg::fault_point("lifecycle_convert_check");
@@ -139,7 +108,7 @@ void Conversion::add_check() {
 void Conversion::validate() {
     climb(table_, [&] {
         stop_if_cancelled();
-        as_owner("ALTER TABLE " + table_ + " VALIDATE CONSTRAINT " + pg::quote_identifier(check_));
+        as_owner({"ALTER TABLE " + table_ + " VALIDATE CONSTRAINT " + pg::quote_identifier(check_)});
         pg::fault_point("lifecycle_convert_validate");
         enter("keys");
     });
@@ -244,7 +213,7 @@ void Conversion::cancel() {
     for (const std::string& index : indexes)
         jobs::run_outside("DROP INDEX CONCURRENTLY IF EXISTS " + index);
     climb(table_, [&] {
-        as_owner("ALTER TABLE " + table_ + " DROP CONSTRAINT IF EXISTS " + pg::quote_identifier(check_));
+        as_owner({"ALTER TABLE " + table_ + " DROP CONSTRAINT IF EXISTS " + pg::quote_identifier(check_)});
         pg::Spi spi;
         spi.execute("UPDATE citadel.lifecycle_policy SET status = 'suspended', suspended_reason = 'its conversion was "
                     "cancelled', updated_at = $2 WHERE policy_id = $1",

@@ -3,9 +3,10 @@
 #include "lifecycle/calendar.hpp"
 #include "lifecycle/key_pg.hpp"
 #include "lifecycle/partman_pg.hpp"
+#include "lifecycle/policy_pg.hpp"
 #include "pg/fault.hpp"
-#include "pg/role.hpp"
-#include "pg/spi.hpp"
+#include "pg/relation.hpp"
+#include "pg/write_as.hpp"
 
 #include <algorithm>
 
@@ -30,10 +31,6 @@ std::string digits_only(const std::string& text, std::size_t length) {
     return digits;
 }
 
-std::string parent_name(const Policy& policy) {
-    return pg::quote_identifier(policy.schema) + "." + pg::quote_identifier(policy.name);
-}
-
 // The first bytes of a name that end with a whole character.
 std::string clipped(const std::string& name, std::size_t bytes) {
     const char* text = name.c_str();
@@ -55,7 +52,7 @@ std::string free_name(const Policy& policy, const std::string& suffix) {
                 .empty())
             return name;
     }
-    pg::raise(ERRCODE_DUPLICATE_TABLE, "no free name for a partition of " + parent_name(policy));
+    pg::raise(ERRCODE_DUPLICATE_TABLE, "no free name for a partition of " + relation_name(policy));
 }
 
 std::optional<Partition> partition_at(const Policy& policy, Place lower, Place upper) {
@@ -122,57 +119,41 @@ std::string partition_name(const Policy& policy, Place lower) {
 
 Oid make_table_like(const Policy& policy, const std::string& name) {
     const std::string table = pg::quote_identifier(policy.schema) + "." + pg::quote_identifier(name);
-    pg::RoleScope as_owner(policy.owner, "pg_catalog, pg_temp", pg::RoleScope::Work::writes);
-    Oid made = InvalidOid;
-    {
-        pg::Spi spi;
+    return pg::write_as(policy.owner, [&](pg::Spi& spi) {
         const pg::Rows where =
             spi.query("SELECT coalesce(' TABLESPACE ' || quote_ident(t.spcname), '') FROM pg_class c "
                       "LEFT JOIN pg_tablespace t ON t.oid = c.reltablespace WHERE c.oid = $1",
                       {pg::arg_oid(policy.relation)});
         // Indexes come with the attach. An identity column would make a sequence of its own.
-        spi.execute("CREATE TABLE " + table + " (LIKE " + parent_name(policy) +
+        spi.execute("CREATE TABLE " + table + " (LIKE " + relation_name(policy) +
                     " INCLUDING ALL EXCLUDING IDENTITY EXCLUDING INDEXES)" + where.text(0, 0));
-        made = spi.query("SELECT $1::regclass::oid", {pg::arg(table)}).oid(0, 0);
-    }
-    as_owner.leave();
-    return made;
+        return spi.query("SELECT $1::regclass::oid", {pg::arg(table)}).oid(0, 0);
+    });
 }
 
 void attach(const Policy& policy, Oid table, Place lower, Place upper) {
-    pg::RoleScope as_owner(policy.owner, "pg_catalog, pg_temp", pg::RoleScope::Work::writes);
-    {
-        pg::Spi spi;
-        spi.execute("ALTER TABLE " + parent_name(policy) + " ATTACH PARTITION " + pg::qualified_name(table) +
-                    " FOR VALUES FROM (" + bound_literal(lower, policy) + ") TO (" + bound_literal(upper, policy) +
-                    ")");
-    }
-    as_owner.leave();
+    pg::execute_as(policy.owner, {"ALTER TABLE " + relation_name(policy) + " ATTACH PARTITION " +
+                                  pg::qualified_name(table) + " FOR VALUES FROM (" + bound_literal(lower, policy) +
+                                  ") TO (" + bound_literal(upper, policy) + ")"});
 }
 
 void give_parents_properties(const Policy& policy, Oid partition) {
-    {
+    if (pg::owner_of(partition) != policy.owner) {
         pg::Spi spi;
-        if (spi.query("SELECT relowner FROM pg_class WHERE oid = $1", {pg::arg_oid(partition)}).oid(0, 0) !=
-            policy.owner)
-            spi.execute("ALTER TABLE " + pg::qualified_name(partition) + " OWNER TO " +
-                        spi.query("SELECT quote_ident(pg_get_userbyid($1))", {pg::arg_oid(policy.owner)}).text(0, 0));
+        spi.execute("ALTER TABLE " + pg::qualified_name(partition) + " OWNER TO " + pg::role_name(policy.owner));
     }
-    pg::RoleScope as_owner(policy.owner, "pg_catalog, pg_temp", pg::RoleScope::Work::writes);
-    {
-        pg::Spi spi;
+    pg::write_as(policy.owner, [&](pg::Spi& spi) {
         copy_privileges(spi, policy, partition);
         copy_replica_identity(spi, policy, partition);
         copy_storage_options(spi, policy, partition);
-    }
-    as_owner.leave();
+    });
 }
 
 Oid make_partition(const Policy& policy, Place lower, Place upper) {
     {
         // Nobody changes the table's definition until the end of this transaction.
         pg::Spi spi;
-        spi.execute("LOCK TABLE ONLY " + parent_name(policy) + " IN SHARE UPDATE EXCLUSIVE MODE");
+        spi.execute("LOCK TABLE ONLY " + relation_name(policy) + " IN SHARE UPDATE EXCLUSIVE MODE");
     }
     if (const auto there = partition_at(policy, lower, upper))
         return there->oid;
@@ -196,13 +177,8 @@ Oid make_partition(const Policy& policy, Place lower, Place upper) {
 
 Oid make_default_partition(const Policy& policy) {
     const Oid table = make_table_like(policy, free_name(policy, "_default"));
-    pg::RoleScope as_owner(policy.owner, "pg_catalog, pg_temp", pg::RoleScope::Work::writes);
-    {
-        pg::Spi spi;
-        spi.execute("ALTER TABLE " + parent_name(policy) + " ATTACH PARTITION " + pg::qualified_name(table) +
-                    " DEFAULT");
-    }
-    as_owner.leave();
+    pg::execute_as(policy.owner, {"ALTER TABLE " + relation_name(policy) + " ATTACH PARTITION " +
+                                  pg::qualified_name(table) + " DEFAULT"});
     give_parents_properties(policy, table);
     return table;
 }

@@ -9,10 +9,11 @@
 #include "lifecycle/ladder_pg.hpp"
 #include "lifecycle/lifecycle.hpp"
 #include "lifecycle/operation_pg.hpp"
+#include "lifecycle/plain_parts_pg.hpp"
+#include "lifecycle/policy_pg.hpp"
 #include "pg/clock.hpp"
 #include "pg/fault.hpp"
-#include "pg/role.hpp"
-#include "pg/spi.hpp"
+#include "pg/write_as.hpp"
 
 namespace citadel::lifecycle {
 
@@ -28,26 +29,6 @@ Oid default_of(const Policy& policy) {
     return rows.empty() ? InvalidOid : rows.oid(0, 0);
 }
 
-std::string condition(const Policy& policy, Place lower, Place upper) {
-    const std::string column = pg::quote_identifier(policy.column);
-    std::string sql = column + " IS NOT NULL";
-    if (lower != open_low)
-        sql += " AND " + column + " >= '" + place_text(lower, policy) + "'";
-    if (upper != open_high)
-        sql += " AND " + column + " < '" + place_text(upper, policy) + "'";
-    return sql;
-}
-
-// Generated columns compute themselves.
-std::string columns_of(pg::Spi& spi, Oid table) {
-    return spi
-        .query(
-            "SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = $1 AND "
-            "attnum > 0 AND NOT attisdropped AND attgenerated = ''",
-            {pg::arg_oid(table)})
-        .text(0, 0);
-}
-
 struct Move {
     const Policy& policy;
     Place lower, upper;
@@ -56,16 +37,7 @@ struct Move {
     Oid table = InvalidOid;
     std::string where, columns;
 
-    std::uint64_t as_owner(const std::string& sql) const {
-        pg::RoleScope owner(policy.owner, "pg_catalog, pg_temp", pg::RoleScope::Work::writes);
-        std::uint64_t rows = 0;
-        {
-            pg::Spi spi;
-            rows = spi.execute(sql);
-        }
-        owner.leave();
-        return rows;
-    }
+    std::uint64_t as_owner(const std::string& sql) const { return pg::execute_as(policy.owner, {sql}); }
     ContentHash hash(Oid relation, const std::string& condition) const {
         const pg::RoleScope owner(policy.owner);
         return archive::hash_relation(relation, condition);
@@ -161,16 +133,14 @@ void delete_quietly(const Move& move) {
 } // namespace
 
 std::int64_t move_default_rows(const Policy& policy, Place lower, Place upper, std::int64_t& operation_id) {
-    Move move{policy, lower, upper, 0, default_of(policy), InvalidOid, condition(policy, lower, upper), {}};
+    Move move{policy, lower, upper, 0, default_of(policy), InvalidOid, plain::range_condition(policy, lower, upper),
+              {}};
     if (move.fallback == InvalidOid)
         return 0;
     refuse_foreign_keys(policy);
     open_operation(move);
     operation_id = move.operation;
-    {
-        pg::Spi spi;
-        move.columns = columns_of(spi, move.table);
-    }
+    move.columns = plain::writable_columns(move.table, plain::Generated::left_out);
     jobs::checkpoint();
     pg::fault_point("lifecycle_default_start");
     copy_in_batches(move);
@@ -219,15 +189,12 @@ void drop_default(const Policy& policy) {
         if (fallback == InvalidOid)
             return;
         const std::string name = pg::qualified_name(fallback);
-        pg::RoleScope owner(policy.owner, "pg_catalog, pg_temp", pg::RoleScope::Work::writes);
-        {
-            pg::Spi spi;
+        pg::write_as(policy.owner, [&](pg::Spi& spi) {
             spi.execute("LOCK TABLE ONLY " + relation_name(policy) + " IN ACCESS EXCLUSIVE MODE");
             spi.execute("LOCK TABLE ONLY " + name + " IN ACCESS EXCLUSIVE MODE");
             if (spi.query("SELECT 1 FROM " + name + " LIMIT 1").empty())
                 spi.execute("DROP TABLE " + name);
-        }
-        owner.leave();
+        });
     });
 }
 

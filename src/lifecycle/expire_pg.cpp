@@ -14,8 +14,7 @@
 #include "lifecycle/writers_pg.hpp"
 #include "pg/clock.hpp"
 #include "pg/fault.hpp"
-#include "pg/role.hpp"
-#include "pg/spi.hpp"
+#include "pg/write_as.hpp"
 
 #include <set>
 
@@ -76,10 +75,7 @@ class Expiry {
 
   private:
     bool in(const std::set<std::string>& states) const { return states.count(row_.state) > 0; }
-    void enter(const char* state) {
-        operation::set_state(row_, state);
-        row_.state = state;
-    }
+    void enter(const char* state) { operation::enter(row_, state); }
     // Commits the start of a step before it acts.
     void announce(const char* state) {
         if (row_.state == state)
@@ -144,14 +140,7 @@ void Expiry::detached() {
 void Expiry::detach_with_ladder() {
     climb(relation_name(policy_), [this] {
         refuse_held();
-        {
-            pg::RoleScope as_owner(policy_.owner, "pg_catalog, pg_temp", pg::RoleScope::Work::writes);
-            {
-                pg::Spi spi;
-                spi.execute("ALTER TABLE " + relation_name(policy_) + " DETACH PARTITION " + name());
-            }
-            as_owner.leave();
-        }
+        pg::execute_as(policy_.owner, {"ALTER TABLE " + relation_name(policy_) + " DETACH PARTITION " + name()});
         pg::fault_point("lifecycle_detach_ladder");
         detached();
     });
@@ -366,12 +355,7 @@ void Expiry::drop() {
         entry.reason = policy_.on_expiry == OnExpiry::archive ? "archived and verified" : "the policy says drop";
         audit::append(entry);
         enter("done");
-        pg::RoleScope as_owner(policy_.owner, "pg_catalog, pg_temp", pg::RoleScope::Work::writes);
-        {
-            pg::Spi spi;
-            spi.execute("DROP TABLE " + name());
-        }
-        as_owner.leave();
+        pg::execute_as(policy_.owner, {"DROP TABLE " + name()});
         pg::fault_point("lifecycle_drop");
     });
     pg::fault_point("lifecycle_dropped");

@@ -6,6 +6,7 @@
 #include "lifecycle/holds_pg.hpp"
 #include "lifecycle/key_pg.hpp"
 #include "lifecycle/plain_pg.hpp"
+#include "lifecycle/policy_pg.hpp"
 #include "pg/clock.hpp"
 #include "pg/role.hpp"
 #include "pg/spi.hpp"
@@ -210,10 +211,6 @@ void read_what_keeps(Facts& facts, const Zone& zone) {
 }
 
 } // namespace
-
-std::string relation_name(const Policy& policy) {
-    return pg::quote_identifier(policy.schema) + "." + pg::quote_identifier(policy.name);
-}
 
 Facts gather(const Policy& policy, const Zone& zone, bool impatient) {
     Facts facts;

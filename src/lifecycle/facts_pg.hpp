@@ -12,9 +12,6 @@ Facts gather(const Policy& policy, const Zone& zone, bool impatient);
 // Rows in the default partition, counted up to a million; -1 without one.
 std::int64_t count_default_rows(const Policy& policy);
 
-// The table's name, quoted.
-std::string relation_name(const Policy& policy);
-
 // The plan of a policy, whatever its table is: partitioned or plain.
 std::vector<Step> plan_of(const Policy& policy, bool impatient);
 

@@ -4,6 +4,7 @@
 #include "pg/boundary.hpp"
 #include "pg/clock.hpp"
 #include "pg/guard.hpp"
+#include "pg/relation.hpp"
 #include "pg/role.hpp"
 #include "pg/spi.hpp"
 #include "pg/subtransaction.hpp"
@@ -62,17 +63,6 @@ std::vector<Hold> active_holds(Oid table, Oid partition) {
     return holds;
 }
 
-Oid owner_of(Oid relation) {
-    return pg::guard([relation]() -> Oid {
-        HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
-        if (!HeapTupleIsValid(tuple))
-            return InvalidOid;
-        const Oid owner = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relowner;
-        ReleaseSysCache(tuple);
-        return owner;
-    });
-}
-
 std::string timestamp_literal(Place place) {
     return pg::quote_literal(pg::to_string(TimestampTzGetDatum(place), TIMESTAMPTZOID)) + "::pg_catalog.timestamptz";
 }
@@ -122,14 +112,12 @@ bool overlaps(const Policy& policy, const Hold& hold, Place lower, Place upper, 
 
 // Writes our tables on behalf of a caller who may not.
 Oid extension_owner() {
-    return owner_of(pg::guard([] { return get_relname_relid("hold", get_namespace_oid("citadel", false)); }));
+    return pg::owner_of(pg::guard([] { return get_relname_relid("hold", get_namespace_oid("citadel", false)); }));
 }
 
 void require_owner(Oid relation, const char* what) {
-    const Oid owner = owner_of(relation);
+    const Oid owner = pg::owner_of(relation);
     const Oid user = GetUserId();
-    if (owner == InvalidOid)
-        pg::raise(ERRCODE_UNDEFINED_TABLE, "relation with OID " + std::to_string(relation) + " does not exist");
     if (!pg::guard([=] { return has_privs_of_role(user, owner); }))
         pg::raise(ERRCODE_INSUFFICIENT_PRIVILEGE, "must be owner of table " + pg::qualified_name(relation), {},
                   std::string("Only a table's owner may ") + what + ".");
@@ -152,7 +140,7 @@ std::string json_object(pg::Spi& spi, const std::string& arguments, const std::v
 void check_predicate(Oid relation, const std::string& predicate) {
     const std::string sql =
         "SELECT FROM " + pg::qualified_name(relation) + " WHERE ((" + predicate + "\n) IS NOT FALSE) LIMIT 0";
-    pg::RoleScope as(owner_of(relation));
+    pg::RoleScope as(pg::owner_of(relation));
     pg::Spi spi;
     spi.query(sql);
 }
@@ -262,7 +250,7 @@ std::string holds_on(const Policy& policy, Oid partition, Place lower, Place upp
             const std::string sql =
                 "SELECT FROM " + pg::qualified_name(partition) + " WHERE " + condition_of(policy, hold) + " LIMIT 1";
             if (const auto error = pg::try_subtransaction([&] {
-                    pg::RoleScope as(owner_of(partition));
+                    pg::RoleScope as(pg::owner_of(partition));
                     pg::Spi spi;
                     held = !spi.query(sql).empty();
                 }))

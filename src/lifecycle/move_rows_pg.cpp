@@ -19,8 +19,8 @@
 #include "lifecycle/throttle.hpp"
 #include "pg/clock.hpp"
 #include "pg/fault.hpp"
-#include "pg/role.hpp"
-#include "pg/spi.hpp"
+#include "pg/relation.hpp"
+#include "pg/write_as.hpp"
 #include "settings/settings.hpp"
 
 #include <algorithm>
@@ -35,11 +35,10 @@ constexpr std::int64_t come_back_us = 5LL * 60 * 1000 * 1000;
 constexpr int locks_refused_in_a_row = 40;
 constexpr std::int64_t most_pages = 4096;
 
-class Mover {
+class Mover : Task {
   public:
     Mover(const Policy& policy, const Zone& zone, operation::Row row)
-        : policy_(policy), zone_(zone), row_(std::move(row)), table_(table_name(policy)),
-          column_(pg::quote_identifier(policy.column)),
+        : Task(policy, std::move(row), "move_rows"), zone_(zone), column_(pg::quote_identifier(policy.column)),
           throttle_({static_cast<double>(settings::lifecycle_batch_ms), settings::lifecycle_load}) {}
 
     bool run() {
@@ -58,10 +57,6 @@ class Mover {
     }
 
   private:
-    void enter(const char* state) {
-        operation::set_state(row_, state);
-        row_.state = state;
-    }
     void prepare();
     bool move();
     std::string collecting_name() const;
@@ -72,10 +67,8 @@ class Mover {
     void build_indexes();
     void finish();
 
-    const Policy& policy_;
     const Zone& zone_;
-    operation::Row row_;
-    std::string table_, column_;
+    std::string column_;
     Throttle throttle_;
     Oid staging_ = InvalidOid;
     std::string cursor_; // with an index: the last time that was moved
@@ -100,16 +93,6 @@ std::int64_t detail_number(std::int64_t operation, const char* key) {
     return rows.empty() ? 0 : rows.int64(0, 0);
 }
 
-audit::Entry entry_for(const Policy& policy, const operation::Row& row, const char* outcome) {
-    audit::Entry entry = audit::about("move_rows", policy.relation);
-    entry.outcome = outcome;
-    entry.policy_id = policy.id;
-    entry.policy_version = policy.version;
-    entry.lower_bound = row.lower_text;
-    entry.upper_bound = row.upper_text;
-    return entry;
-}
-
 // A name that no archive has either: rows of one period may be moved more than once.
 std::string Mover::collecting_name() const {
     std::string base = partition_name(policy_, row_.lower);
@@ -130,12 +113,11 @@ void Mover::prepare() {
             pg::Spi spi;
             spi.execute("CREATE TABLE " + name + " (LIKE " + table_ +
                         " INCLUDING STORAGE INCLUDING COMPRESSION INCLUDING COMMENTS)");
-            spi.execute("ALTER TABLE " + name + " OWNER TO " +
-                        spi.query("SELECT quote_ident(pg_get_userbyid($1))", {pg::arg_oid(policy_.owner)}).text(0, 0));
+            spi.execute("ALTER TABLE " + name + " OWNER TO " + pg::role_name(policy_.owner));
             const Oid made = spi.query("SELECT $1::regclass::oid", {pg::arg(name)}).oid(0, 0);
             operation::set_detail(row_, "staging", std::to_string(made));
         }
-        audit::append(entry_for(policy_, row_, audit::outcome::started));
+        audit::append(entry(audit::outcome::started));
         pg::fault_point("lifecycle_move_prepare");
         enter("moving");
     });
@@ -184,7 +166,7 @@ bool Mover::may_go_on() {
 
 // `rest` picks the rows: a condition that is looked at again for the version of a row that is really deleted.
 std::string Mover::batch_statement(const std::string& rest) const {
-    const std::string columns = writable_columns(policy_.relation);
+    const std::string columns = writable_columns(policy_.relation, Generated::given);
     std::string sql = "WITH " + rest;
     if (keeps_rows(policy_))
         sql += " RETURNING " + columns + "), put AS (INSERT INTO " + pg::qualified_name(staging_) + " (" + columns +
@@ -223,20 +205,15 @@ std::int64_t Mover::batch() {
     std::int64_t put = 0;
     std::int64_t picked = 1;
     std::string last;
-    {
-        pg::RoleScope as_owner(policy_.owner, "pg_catalog, pg_temp", pg::RoleScope::Work::writes);
-        {
-            pg::Spi spi;
-            const pg::Rows rows = spi.query(sql);
-            moved = rows.int64(0, 0);
-            put = rows.int64(0, 1);
-            if (by_index_) {
-                picked = rows.int64(0, 2);
-                last = rows.text(0, 3);
-            }
+    pg::write_as(policy_.owner, [&](pg::Spi& spi) {
+        const pg::Rows rows = spi.query(sql);
+        moved = rows.int64(0, 0);
+        put = rows.int64(0, 1);
+        if (by_index_) {
+            picked = rows.int64(0, 2);
+            last = rows.text(0, 3);
         }
-        as_owner.leave();
-    }
+    });
     if (moved != put)
         pg::raise(ERRCODE_DATA_CORRUPTED,
                   std::to_string(moved) + " rows left " + table_ + " and " + std::to_string(put) +
@@ -340,13 +317,8 @@ void Mover::build_indexes() {
             {pg::arg_oid(policy_.relation), pg::arg_oid(staging_), pg::arg(table_), pg::arg_oid(policy_.owner)});
     }
     for (std::size_t i = 0; i < wanted.size(); ++i) {
-        pg::RoleScope as_owner(policy_.owner, "pg_catalog, pg_temp", pg::RoleScope::Work::writes);
-        {
-            pg::Spi spi;
-            spi.execute("CREATE " + wanted.text(i, 0) + "INDEX ON " + pg::qualified_name(staging_) + " " +
-                        wanted.text(i, 1));
-        }
-        as_owner.leave();
+        pg::execute_as(policy_.owner, {"CREATE " + wanted.text(i, 0) + "INDEX ON " + pg::qualified_name(staging_) +
+                                       " " + wanted.text(i, 1)});
         jobs::checkpoint();
         pg::fault_point("lifecycle_move_indexed");
     }
@@ -359,11 +331,11 @@ void Mover::finish() {
     if (staging_ != InvalidOid && stays)
         build_indexes();
     const std::int64_t moved = detail_number(row_.id, "moved");
-    audit::Entry entry = entry_for(policy_, row_, audit::outcome::done);
-    entry.rows = moved;
+    audit::Entry record = entry(audit::outcome::done);
+    record.rows = moved;
     std::int64_t expiry = 0;
     if (keeps_rows(policy_) && staging_ != InvalidOid) {
-        entry.reason = "into " + pg::qualified_name(staging_);
+        record.reason = "into " + pg::qualified_name(staging_);
         if (moved == 0) {
             pg::Spi spi;
             spi.execute("DROP TABLE " + pg::qualified_name(staging_)); // all rows are held, or are gone
@@ -373,9 +345,9 @@ void Mover::finish() {
             expiry = next.id;
         }
     } else {
-        entry.reason = "deleted: the policy says drop";
+        record.reason = "deleted: the policy says drop";
     }
-    audit::append(entry);
+    audit::append(record);
     if (cancelled_) {
         pg::Spi spi;
         spi.execute(

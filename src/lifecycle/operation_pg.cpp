@@ -78,6 +78,11 @@ void set_state(const Row& row, const char* state) {
                 {pg::arg(row.id), pg::arg(state), pg::arg_timestamptz(pg::now())});
 }
 
+void enter(Row& row, const char* state) {
+    set_state(row, state);
+    row.state = state;
+}
+
 void set_not_before(const Row& row, std::int64_t not_before) {
     pg::Spi spi;
     spi.execute("UPDATE citadel.lifecycle_operation SET not_before = $2 WHERE operation_id = $1",

@@ -29,6 +29,8 @@ Row read(std::int64_t id);
 
 // A new state; clears the failure. `done`, `undone` and `cancelled` end the operation.
 void set_state(const Row& row, const char* state);
+// The same, also in `row`.
+void enter(Row& row, const char* state);
 void set_not_before(const Row& row, std::int64_t not_before);
 // Keys `privileges`, `bound` and so on of the column detail.
 void set_detail(const Row& row, const char* key, const std::string& value);

@@ -2,8 +2,7 @@
 
 #include "lifecycle/calendar.hpp"
 #include "lifecycle/key_pg.hpp"
-#include "pg/role.hpp"
-#include "pg/spi.hpp"
+#include "pg/write_as.hpp"
 
 extern "C" {
 #include "catalog/pg_authid.h"
@@ -170,9 +169,7 @@ bool can_make(const Policy& policy, Place lower, Place upper, bool table_is_empt
 void make(const Policy& policy, Place lower) {
     // As a superuser, restricted: owners would need rights on pg_partman's tables, by which they could change each
     // other's sets.
-    pg::RoleScope superuser(BOOTSTRAP_SUPERUSERID, "pg_catalog, pg_temp", pg::RoleScope::Work::writes);
-    {
-        pg::Spi spi;
+    pg::write_as(BOOTSTRAP_SUPERUSERID, [&](pg::Spi& spi) {
         const Installed partman = installed(spi);
         SessionPath path(spi);
         spi.query("SELECT set_config('TimeZone', $1, true), set_config('DateStyle', 'ISO, YMD', true)",
@@ -192,8 +189,7 @@ void make(const Policy& policy, Place lower) {
                       (partman.major < 5 ? ", p_analyze => false)" : ")"),
                   {pg::arg(plain_name(policy.schema, policy.name)), pg::arg(place_text(lower, policy))});
         path.restore();
-    }
-    superuser.leave();
+    });
 }
 
 std::vector<std::string> warnings(const Policy& policy) {

@@ -1,6 +1,7 @@
 // What the files about plain tables share.
 #pragma once
 
+#include "audit/audit.hpp"
 #include "lifecycle/model.hpp"
 #include "lifecycle/operation_pg.hpp"
 #include "pg/server.hpp"
@@ -23,11 +24,9 @@ std::pair<Place, Place> period_of(const Policy& policy, const Zone& zone, Place 
 // "column >= 'lower' AND column < 'upper'", without the ends that are open.
 std::string range_condition(const Policy& policy, Place lower, Place upper);
 
-// schema.name, quoted.
-std::string table_name(const Policy& policy);
-
-// Columns that can be written, in their order, quoted.
-std::string writable_columns(Oid table);
+// Columns in their order, quoted. Generated ones compute themselves where they are left out.
+enum class Generated { given, left_out };
+std::string writable_columns(Oid table, Generated generated);
 
 // The name of an index that has the time column first and serves a range scan; empty when there is none.
 std::string time_index(const Policy& policy);
@@ -39,5 +38,26 @@ std::int64_t monotonic_us();
 bool move_rows(const Policy& policy, const Zone& zone, operation::Row row);
 void convert(const Policy& policy, const Zone& zone, operation::Row row);
 void split(const Policy& policy, const Zone& zone, operation::Row row);
+
+// What conversions, splits and moves have in common: a row of citadel.lifecycle_operation whose states they walk
+// through, the owner as whom they write, and their entries in the audit log.
+class Task {
+  protected:
+    Task(const Policy& policy, operation::Row row, const char* action);
+    void enter(const char* state) { operation::enter(row_, state); }
+    // Between two steps: raises 57014 when somebody cancelled it. Nobody can from here to the end of the transaction.
+    void stop_if_cancelled() const;
+    // Statements as the table's owner.
+    void as_owner(const std::vector<std::string>& statements) const;
+    audit::Entry entry(const char* outcome) const;
+
+    const Policy& policy_;
+    operation::Row row_;
+    std::string table_;   // the policy's, quoted
+    std::string subject_; // what the operation is about, quoted: the table, or the partition that is split
+
+  private:
+    const char* action_;
+};
 
 } // namespace citadel::lifecycle::plain

@@ -12,8 +12,7 @@
 #include "lifecycle/plan.hpp"
 #include "lifecycle/policy_pg.hpp"
 #include "pg/clock.hpp"
-#include "pg/role.hpp"
-#include "pg/spi.hpp"
+#include "pg/write_as.hpp"
 
 #include <chrono>
 #include <memory>
@@ -23,10 +22,6 @@ namespace citadel::lifecycle::plain {
 std::int64_t monotonic_us() {
     return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now().time_since_epoch())
         .count();
-}
-
-std::string table_name(const Policy& policy) {
-    return pg::quote_identifier(policy.schema) + "." + pg::quote_identifier(policy.name);
 }
 
 std::string range_condition(const Policy& policy, Place lower, Place upper) {
@@ -39,13 +34,41 @@ std::string range_condition(const Policy& policy, Place lower, Place upper) {
     return sql.empty() ? column + " IS NOT NULL" : sql;
 }
 
-std::string writable_columns(Oid table) {
+std::string writable_columns(Oid table, Generated generated) {
     pg::Spi spi;
     return spi
         .query("SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = $1 "
-               "AND attnum > 0 AND NOT attisdropped",
-               {pg::arg_oid(table)})
+               "AND attnum > 0 AND NOT attisdropped AND ($2 OR attgenerated = '')",
+               {pg::arg_oid(table), pg::arg(generated == Generated::given)})
         .text(0, 0);
+}
+
+Task::Task(const Policy& policy, operation::Row row, const char* action)
+    : policy_(policy), row_(std::move(row)), table_(relation_name(policy)), subject_(pg::qualified_name(row_.subject)),
+      action_(action) {}
+
+void Task::stop_if_cancelled() const {
+    pg::Spi spi;
+    if (spi.query("SELECT 1 FROM citadel.lifecycle_operation WHERE operation_id = $1 AND state <> 'cancelling' AND "
+                  "finished_at IS NULL FOR UPDATE",
+                  {pg::arg(row_.id)})
+            .empty())
+        pg::raise(ERRCODE_QUERY_CANCELED,
+                  "operation " + std::to_string(row_.id) + " (" + row_.kind + ") on " + subject_ + " was cancelled");
+}
+
+void Task::as_owner(const std::vector<std::string>& statements) const {
+    pg::execute_as(policy_.owner, statements);
+}
+
+audit::Entry Task::entry(const char* outcome) const {
+    audit::Entry entry = audit::about(action_, row_.subject);
+    entry.outcome = outcome;
+    entry.policy_id = policy_.id;
+    entry.policy_version = policy_.version;
+    entry.lower_bound = row_.lower_text;
+    entry.upper_bound = row_.upper_text;
+    return entry;
 }
 
 std::string time_index(const Policy& policy) {
@@ -93,8 +116,9 @@ std::optional<Place> edge(const Policy& policy, const std::string& condition, bo
                                    : column + " > '-infinity' AND " + column + " < 'infinity'";
     const pg::RoleScope as_owner(policy.owner);
     pg::Spi spi;
-    const pg::Rows rows = spi.query("SELECT " + place_expression(policy) + " FROM " + table_name(policy) + " WHERE " +
-                                    finite + condition + " ORDER BY " + column + (newest ? " DESC" : "") + " LIMIT 1");
+    const pg::Rows rows =
+        spi.query("SELECT " + place_expression(policy) + " FROM " + relation_name(policy) + " WHERE " + finite +
+                  condition + " ORDER BY " + column + (newest ? " DESC" : "") + " LIMIT 1");
     if (rows.empty())
         return std::nullopt;
     return rows.int64(0, 0);
@@ -174,7 +198,7 @@ Step step_of(Action action, const Open& operation, const std::string& lock, cons
 // What is left of a table of collected rows: like a partition that was detached.
 void add_expiry(const Policy& policy, const Open& operation, std::vector<Step>& steps) {
     const std::string lock = "ACCESS EXCLUSIVE on " + operation.name;
-    const std::string reason = "rows collected from " + table_name(policy);
+    const std::string reason = "rows collected from " + relation_name(policy);
     if (operation.state == "undoing")
         return steps.push_back(step_of(Action::undo, operation, lock, "asked for"));
     const bool archives = policy.on_expiry == OnExpiry::archive;
@@ -242,7 +266,7 @@ void plan_kept(const Policy& policy, const Zone& zone, std::int64_t now, const s
     Step step;
     step.action = Action::move_rows;
     step.subject = policy.relation;
-    step.target = table_name(policy);
+    step.target = relation_name(policy);
     step.lower = period->first;
     step.upper = period->second;
     step.lock = "ROW EXCLUSIVE on " + step.target;
@@ -264,7 +288,7 @@ void plan_conversion(const Policy& policy, const std::vector<Open>& open, std::v
     Step step;
     step.action = Action::convert;
     step.subject = policy.relation;
-    step.target = table_name(policy);
+    step.target = relation_name(policy);
     step.lock = "ACCESS EXCLUSIVE, shortly, on " + step.target;
     step.reason = "the policy asks for a partitioned table";
     step.blocked = !policy.create_enabled ? "creating is switched off in the policy"

@@ -99,6 +99,10 @@ void interpret(StoredPolicy& stored) {
 
 } // namespace
 
+std::string relation_name(const Policy& policy) {
+    return pg::quote_identifier(policy.schema) + "." + pg::quote_identifier(policy.name);
+}
+
 const char* expiry_name(OnExpiry on_expiry) {
     return on_expiry == OnExpiry::archive ? "archive" : on_expiry == OnExpiry::detach ? "detach" : "drop";
 }

@@ -18,6 +18,9 @@ struct StoredPolicy {
     std::string error; // why the row makes no sense; empty: it does
 };
 
+// The table's name, quoted.
+std::string relation_name(const Policy& policy);
+
 // All of them, or those in `ids` (when not empty), ordered by id. Reads as the current user: a superuser.
 std::vector<StoredPolicy> load_policies(const std::vector<std::int64_t>& ids = {});
 

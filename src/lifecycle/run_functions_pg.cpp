@@ -14,6 +14,7 @@
 #include "pg/clock.hpp"
 #include "pg/preload.hpp"
 #include "pg/role.hpp"
+#include "pg/snapshot.hpp"
 #include "pg/spi.hpp"
 #include "pg/subtransaction.hpp"
 #include "pg/tuplestore.hpp"
@@ -22,7 +23,6 @@
 
 extern "C" {
 #include "catalog/pg_authid.h"
-#include "utils/snapmgr.h"
 }
 
 namespace citadel::lifecycle {
@@ -114,18 +114,6 @@ void show_plan(pg::ResultSet& rows, const StoredPolicy& stored, int& number) {
     }
 }
 
-struct ActiveSnapshot {
-    ActiveSnapshot() {
-        pg::guard([] { PushActiveSnapshot(GetTransactionSnapshot()); });
-    }
-    ActiveSnapshot(const ActiveSnapshot&) = delete;
-    ActiveSnapshot& operator=(const ActiveSnapshot&) = delete;
-    ~ActiveSnapshot() {
-        if (ActiveSnapshotSet())
-            PopActiveSnapshot();
-    }
-};
-
 std::int64_t timeout_us(FunctionCallInfo fcinfo, int number) {
     if (PG_ARGISNULL(number))
         pg::raise(ERRCODE_NULL_VALUE_NOT_ALLOWED, "timeout must not be null");
@@ -194,7 +182,7 @@ CITADEL_FUNCTION(citadel_run_lifecycle) {
     const std::int64_t timeout = timeout_us(fcinfo, 1);
     std::int64_t run = 0;
     {
-        const ActiveSnapshot snapshot;
+        const pg::ActiveSnapshot snapshot;
         std::vector<std::int64_t> ids;
         for (const StoredPolicy& stored : policies_for(relation_argument(fcinfo), false))
             ids.push_back(stored.policy.id);
@@ -218,7 +206,7 @@ CITADEL_FUNCTION(citadel_undo_expiry) {
     const std::int64_t timeout = timeout_us(fcinfo, 1);
     std::int64_t run = 0;
     {
-        const ActiveSnapshot snapshot;
+        const pg::ActiveSnapshot snapshot;
         std::optional<StoredPolicy> found;
         std::string state;
         {

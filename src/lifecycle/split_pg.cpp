@@ -12,8 +12,7 @@
 #include "lifecycle/plain_parts_pg.hpp"
 #include "pg/clock.hpp"
 #include "pg/fault.hpp"
-#include "pg/role.hpp"
-#include "pg/spi.hpp"
+#include "pg/write_as.hpp"
 
 #include <algorithm>
 
@@ -21,10 +20,10 @@ namespace citadel::lifecycle::plain {
 
 namespace {
 
-class Split {
+class Split : Task {
   public:
     Split(const Policy& policy, operation::Row row)
-        : policy_(policy), row_(std::move(row)), table_(table_name(policy)), part_(pg::qualified_name(row_.subject)),
+        : Task(policy, std::move(row), "split"), part_(subject_),
           check_(pg::quote_identifier("citadel_split_" + std::to_string(row_.id))) {}
 
     void run() {
@@ -39,43 +38,13 @@ class Split {
     }
 
   private:
-    void enter(const char* state) {
-        operation::set_state(row_, state);
-        row_.state = state;
-    }
-    void as_owner(const std::vector<std::string>& statements) {
-        pg::RoleScope owner(policy_.owner, "pg_catalog, pg_temp", pg::RoleScope::Work::writes);
-        {
-            pg::Spi spi;
-            for (const std::string& sql : statements)
-                spi.execute(sql);
-        }
-        owner.leave();
-    }
-    void stop_if_cancelled() {
-        pg::Spi spi;
-        if (spi.query("SELECT 1 FROM citadel.lifecycle_operation WHERE operation_id = $1 AND state <> 'cancelling' AND "
-                      "finished_at IS NULL FOR UPDATE",
-                      {pg::arg(row_.id)})
-                .empty())
-            pg::raise(ERRCODE_QUERY_CANCELED, "the splitting of " + part_ + " was cancelled");
-    }
-    audit::Entry entry(const char* outcome) const {
-        audit::Entry entry = audit::about("split", row_.subject);
-        entry.outcome = outcome;
-        entry.policy_id = policy_.id;
-        entry.policy_version = policy_.version;
-        return entry;
-    }
     Place upper() const;
     void add_check();
     void validate();
     void make_default();
     void cancel();
 
-    const Policy& policy_;
-    operation::Row row_;
-    std::string table_, part_, check_;
+    std::string part_, check_;
 };
 
 // Where the partition ends; refuses what cannot be split.

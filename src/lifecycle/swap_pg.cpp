@@ -2,9 +2,9 @@
 
 #include "lifecycle/key_pg.hpp"
 #include "lifecycle/plain_parts_pg.hpp"
+#include "lifecycle/policy_pg.hpp"
 #include "pg/fault.hpp"
-#include "pg/role.hpp"
-#include "pg/spi.hpp"
+#include "pg/write_as.hpp"
 
 #include <initializer_list>
 #include <string_view>
@@ -259,14 +259,12 @@ void replace_keys(pg::Spi& spi, const Swap& swap, const std::string& old_table) 
 Swapped swap(const Swap& swap) {
     const Policy& policy = swap.policy;
     const std::string schema = pg::quote_identifier(policy.schema);
-    const std::string table = table_name(policy);
+    const std::string table = relation_name(policy);
     const std::string column = pg::quote_identifier(policy.column);
     Swapped result;
     Belongings all;
     std::int64_t locked_at = 0;
-    pg::RoleScope as_owner(policy.owner, "pg_catalog, pg_temp", pg::RoleScope::Work::writes);
-    {
-        pg::Spi spi;
+    pg::write_as(policy.owner, [&](pg::Spi& spi) {
         // Nobody changes the table from here on; everybody reads and writes.
         spi.execute("LOCK TABLE " + table + " IN SHARE UPDATE EXCLUSIVE MODE");
         collect_indexes(spi, swap, table, all);
@@ -306,8 +304,7 @@ Swapped swap(const Swap& swap) {
                     bound_literal(swap.upper, policy) + ")");
         spi.execute("ALTER TABLE " + old_table + " DROP CONSTRAINT " + pg::quote_identifier(swap.check));
         result.partition = old_table;
-    }
-    as_owner.leave();
+    });
     {
         pg::Spi spi;
         for (const std::string& statement : all.publications) {
@@ -320,14 +317,8 @@ Swapped swap(const Swap& swap) {
         for (std::size_t i = 0; i < gone.size(); ++i)
             spi.execute(gone.text(i, 0));
     }
-    for (const Belongings::View& view : all.views) {
-        pg::RoleScope as_view_owner(view.owner, "pg_catalog, pg_temp", pg::RoleScope::Work::writes);
-        {
-            pg::Spi spi;
-            spi.execute(view.statement);
-        }
-        as_view_owner.leave();
-    }
+    for (const Belongings::View& view : all.views)
+        pg::execute_as(view.owner, {view.statement});
     result.held_us = monotonic_us() - locked_at;
     return result;
 }

@@ -1,29 +1,14 @@
 #include "lifecycle/writers_pg.hpp"
 
-#include "pg/role.hpp"
-#include "pg/spi.hpp"
-
-extern "C" {
-#include "catalog/pg_authid.h"
-}
+#include "pg/relation.hpp"
+#include "pg/write_as.hpp"
 
 namespace citadel::lifecycle {
-
-namespace {
-
-Oid owner_of(pg::Spi& spi, Oid relation) {
-    const pg::Rows rows = spi.query("SELECT relowner FROM pg_class WHERE oid = $1", {pg::arg_oid(relation)});
-    if (rows.empty())
-        pg::raise(ERRCODE_UNDEFINED_TABLE, "the table is gone");
-    return rows.oid(0, 0);
-}
-
-} // namespace
 
 std::string close_to_writers(Oid relation) {
     const std::string name = pg::qualified_name(relation);
     pg::Spi spi;
-    const Oid owner = owner_of(spi, relation);
+    const Oid owner = pg::owner_of(relation);
     spi.execute("LOCK TABLE ONLY " + name + " IN ACCESS EXCLUSIVE MODE");
     // As GRANT statements, run one by one: what each role had, on the table and on columns.
     const pg::Rows grants = spi.query(
@@ -42,9 +27,7 @@ std::string close_to_writers(Oid relation) {
     if (saved.empty())
         return {};
     const std::string& roles = grants.text(0, 1);
-    pg::RoleScope as_owner(owner, "pg_catalog, pg_temp", pg::RoleScope::Work::writes);
-    spi.execute("REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON TABLE " + name + " FROM " + roles + " CASCADE");
-    as_owner.leave();
+    pg::execute_as(owner, {"REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON TABLE " + name + " FROM " + roles + " CASCADE"});
     return saved;
 }
 
@@ -53,7 +36,7 @@ void open_to_writers(Oid relation, const std::string& saved) {
         return;
     const std::string name = pg::qualified_name(relation);
     pg::Spi spi;
-    const Oid owner = owner_of(spi, relation);
+    const Oid owner = pg::owner_of(relation);
     // Roles that were dropped meanwhile are left out.
     const pg::Rows grants = spi.query(
         "SELECT format('GRANT %s%s ON TABLE %s TO %s%s', g.may, coalesce(' (' || quote_ident(g.\"column\") || ')', "
@@ -65,10 +48,10 @@ void open_to_writers(Oid relation, const std::string& saved) {
         "AND (g.\"column\" IS NULL OR EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = $3 "
         "AND a.attname = g.\"column\" AND NOT a.attisdropped))",
         {pg::arg(saved), pg::arg(name), pg::arg_oid(relation)});
-    pg::RoleScope as_owner(owner, "pg_catalog, pg_temp", pg::RoleScope::Work::writes);
+    std::vector<std::string> statements;
     for (std::size_t i = 0; i < grants.size(); ++i)
-        spi.execute(grants.text(i, 0));
-    as_owner.leave();
+        statements.push_back(grants.text(i, 0));
+    pg::execute_as(owner, statements);
 }
 
 } // namespace citadel::lifecycle

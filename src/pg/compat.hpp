@@ -73,24 +73,21 @@ inline void check_plan_permissions(PlannedStmt* plan) {
 #endif
 }
 
-// Whether a role owns an object of this catalogue (a database, an extension); superusers own all.
+// Whether a role owns an object of this catalogue (a relation, a database, an extension), or is a member of the role
+// that does; superusers own all. The object must exist.
 inline bool owns_object(Oid catalogue, Oid object, Oid role) {
 #if PG_VERSION_NUM >= 160000
     return object_ownercheck(catalogue, object, role);
 #else
+    if (catalogue == RelationRelationId)
+        return pg_class_ownercheck(object, role);
     if (catalogue == DatabaseRelationId)
         return pg_database_ownercheck(object, role);
     return catalogue == ExtensionRelationId && pg_extension_ownercheck(object, role);
 #endif
 }
-
-// Whether a role owns a relation, or is a member of the role that does; superusers own all. The relation must exist.
 inline bool owns_relation(Oid relation, Oid role) {
-#if PG_VERSION_NUM >= 160000
-    return object_ownercheck(RelationRelationId, relation, role);
-#else
-    return pg_class_ownercheck(relation, role);
-#endif
+    return owns_object(RelationRelationId, relation, role);
 }
 
 // Whether a role may create objects in a schema, a tablespace; use a foreign server.
