@@ -249,7 +249,7 @@ OpenRelation open_source(pg::Spi& spi, const Entry& entry) {
                                                                 " is not complete");
     OpenRelation source(entry.source, ShareLock);
     if (!has_columns(spi, entry.source, entry))
-        pg::raise(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+        pg::raise(ERRCODE_DATATYPE_MISMATCH,
                   "the columns of " + pg::qualified_name(entry.source) + " have changed since its archiving began", {},
                   "The unfinished copy is given up and begun anew.");
     return source;

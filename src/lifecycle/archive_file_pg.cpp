@@ -357,6 +357,22 @@ int encoding_of(const Entry& entry) {
     return encoding;
 }
 
+void check_part(const Entry& entry, const Part& part) {
+    translated([&] {
+        const Place place = place_of(entry.location, false);
+        const Folder folder = place.parent.enter(place.name);
+        const std::string name = format::segment_name(part.number);
+        const std::string path = folder.path() + "/" + name;
+        const Descriptor file = folder.open(name);
+        FileInput input(file, path);
+        std::string buffer(std::size_t{1} << 16, '\0');
+        while (input.read(buffer.data(), buffer.size()) > 0)
+            pg::guard([] { CHECK_FOR_INTERRUPTS(); });
+        if (input.bytes != part.bytes || input.sha.hex() != part.sha256)
+            throw format::Error("\"" + path + "\" is not the file that was written: its SHA-256 is another");
+    });
+}
+
 void read_part(const Entry& entry, const Part& part, const RowTaker& row) {
     translated([&] {
         const Place place = place_of(entry.location, false);

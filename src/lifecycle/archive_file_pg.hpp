@@ -33,4 +33,7 @@ int encoding_of(const Entry& entry);
 using RowTaker = std::function<void(const format::Reader& row)>;
 void read_part(const Entry& entry, const Part& part, const RowTaker& row);
 
+// Raises an error unless the part's file has the size and the SHA-256 with which it was written.
+void check_part(const Entry& entry, const Part& part);
+
 } // namespace citadel::lifecycle::archive::file

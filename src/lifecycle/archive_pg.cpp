@@ -290,6 +290,42 @@ void discard_partial(std::int64_t archive_id) {
     spi.execute("UPDATE citadel.archive_entry SET state = 'discarded' WHERE archive_id = $1", {pg::arg(archive_id)});
 }
 
+void give_up(std::int64_t archive_id) {
+    pg::Spi spi;
+    const Entry entry = load(spi, archive_id);
+    if (entry.state == "copying" || (entry.state == "copied" && entry.destination.kind != Kind::schema))
+        discard_partial(archive_id);
+}
+
+void require_copy(std::int64_t archive_id) {
+    pg::Spi spi;
+    const Entry entry = load(spi, archive_id);
+    require_state(entry, "complete");
+    require_owner(entry);
+    const auto lost = [&](const std::string& why) {
+        pg::raise(ERRCODE_DATA_CORRUPTED,
+                  "the copy in archive " + std::to_string(archive_id) + " cannot be read as it was verified: " + why,
+                  "Nothing is dropped.", "Bring the copy back, or undo the expiry: the next one makes a new copy.");
+    };
+    try {
+        if (entry.destination.kind == Kind::file) {
+            (void)file::read_manifest(entry.location, entry.checksum);
+            for (const Part& part : parts_of(spi, archive_id))
+                file::check_part(entry, part);
+        } else if (entry.destination.kind == Kind::server) {
+            if (server::hash_copy(entry) != entry.content)
+                lost("its rows are others");
+        }
+    } catch (const pg::Error& error) {
+        const int code = error.sqlerrcode();
+        if (code != ERRCODE_UNDEFINED_FILE && code != ERRCODE_UNDEFINED_TABLE && code != ERRCODE_DATA_CORRUPTED)
+            throw;
+        if (code == ERRCODE_DATA_CORRUPTED && !error.hint().empty())
+            throw;
+        lost(error.what());
+    }
+}
+
 void discard_copy(std::int64_t archive_id) {
     std::string state;
     {

@@ -56,6 +56,14 @@ bool source_matches(std::int64_t archive_id);
 // source.
 void discard_partial(std::int64_t archive_id);
 
+// The same for whatever state an archive is in whose copy cannot become whole; a complete archive, or a table that was
+// moved, is left as it is.
+void give_up(std::int64_t archive_id);
+
+// Raises an error unless the copy of a complete archive is still there as it was verified: files with their SHA-256,
+// rows on a server with their hash. Reads all of it. Nothing to do for 'schema'.
+void require_copy(std::int64_t archive_id);
+
 // Gives up a copy whose source is still there, for an undo: an unfinished one, or a complete one that the source still
 // matches row for row. A complete one that differs stays. Raises 55000 for a table that was moved.
 void discard_copy(std::int64_t archive_id);

@@ -4,6 +4,7 @@
 #include "pg/compat.hpp"
 #include "pg/fault.hpp"
 #include "pg/role.hpp"
+#include "pg/subtransaction.hpp"
 #include "pg/write_as.hpp"
 
 extern "C" {
@@ -213,8 +214,28 @@ void finish(pg::Spi& spi, const Entry& entry) {
     show_part_column(spi, entry, false);
 }
 
+ContentHash hash_copy(const Entry& entry) {
+    const std::string there = foreign_table(entry);
+    pg::RoleScope owner(entry.owner);
+    const ContentHash hash = hash_query("SELECT " + entry.column_list() + " FROM " + there);
+    owner.leave();
+    return hash;
+}
+
 void discard(pg::Spi& spi, const Entry& entry) {
-    run_there(entry, "DROP TABLE IF EXISTS " + far_table(entry));
+    const auto error = pg::try_subtransaction([&] { run_there(entry, "DROP TABLE IF EXISTS " + far_table(entry)); });
+    if (error && error->sqlerrcode() == ERRCODE_QUERY_CANCELED)
+        throw pg::Error(*error);
+    if (error) {
+        const std::string table = far_table(entry);
+        const char* table_text = table.c_str();
+        const char* server = entry.destination.place.c_str();
+        const char* why = error->what();
+        pg::guard([=] {
+            ereport(WARNING, (errmsg("table %s may be left on foreign server \"%s\"", table_text, server),
+                              errdetail("It could not be dropped: %s", why)));
+        });
+    }
     if (relation_exists(entry.relation))
         spi.execute("DROP FOREIGN TABLE " + foreign_table(entry));
 }

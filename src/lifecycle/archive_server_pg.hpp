@@ -24,7 +24,10 @@ void verify_part(const Entry& entry, const Part& part);
 void read_part(const Entry& entry, const Part& part, const SlotTaker& take);
 // The foreign table as readers shall see it, after a last check for rows that belong to no part.
 void finish(pg::Spi& spi, const Entry& entry);
-// The tables on both sides of an unfinished copy.
+// The hash of all rows over there, read as the archive's owner; of a complete archive.
+ContentHash hash_copy(const Entry& entry);
+// Drops the tables on both sides. Whatever the other side answers, the one here goes: a server that is gone for good
+// must not keep an expiry from being undone. What may be left over there is said in a WARNING.
 void discard(pg::Spi& spi, const Entry& entry);
 
 // The column with the part's number comes and goes: readers of the foreign table do not see it, a restore needs it.

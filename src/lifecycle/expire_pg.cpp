@@ -14,7 +14,9 @@
 #include "lifecycle/writers_pg.hpp"
 #include "pg/clock.hpp"
 #include "pg/fault.hpp"
+#include "pg/spi.hpp"
 #include "pg/write_as.hpp"
+#include "settings/settings.hpp"
 
 #include <set>
 
@@ -23,7 +25,9 @@ namespace citadel::lifecycle {
 namespace {
 
 // A concurrent detach waits for everybody who uses the table, and nobody waits for it; but the other tables do.
-constexpr const char* detach_wait = "60s";
+std::string detach_wait() {
+    return std::to_string(2 * settings::lifecycle_lock_patience_s) + "s";
+}
 
 enum class Attachment { gone, attached, pending, detached };
 
@@ -85,9 +89,16 @@ class Expiry {
     }
     void append(const char* action) { audit::append(entry_for(policy_, row_, action)); }
     void reload() { row_ = operation::read(row_.id); }
+    // An expiry that has begun to archive goes on as it began, whatever the policy says now.
+    bool archives() const { return row_.archive_id != 0 || policy_.on_expiry == OnExpiry::archive; }
+    bool moves() const {
+        return archives() && (row_.archive_id != 0 ? row_.destination : policy_.archive_to).rfind("schema", 0) == 0;
+    }
     bool cancelled_if_gone() {
         if (attachment_of(policy_.relation, row_.subject) != Attachment::gone)
             return false;
+        if (row_.archive_id != 0)
+            archive::give_up(row_.archive_id);
         enter("cancelled");
         {
             pg::Spi spi;
@@ -110,11 +121,25 @@ class Expiry {
         if (!reason.empty())
             pg::raise(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, name() + " is held: " + reason);
     }
+    // In the transaction that drops rows: what the plan was made from still holds, and goes on holding until it ends.
+    void require_unchanged() const {
+        pg::Spi spi;
+        if (spi.query("SELECT 1 FROM citadel.lifecycle_policy WHERE policy_id = $1 AND version = $2 AND status = "
+                      "'active' FOR SHARE",
+                      {pg::arg(policy_.id), pg::arg(policy_.version)})
+                .empty())
+            pg::raise(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                      "lifecycle policy " + std::to_string(policy_.id) + " was changed or suspended meanwhile");
+    }
+    template <class Work>
+    void copying(const Work& work);
     std::string name() const { return pg::qualified_name(row_.subject); }
     void detach_with_ladder();
     void detach_concurrently(bool finalize);
     void detached();
     void start_quarantine();
+    void archived();
+    bool moved_already();
     archive::Source source() const;
 
     const Policy& policy_;
@@ -149,8 +174,10 @@ void Expiry::detach_with_ladder() {
 // The server insists on a transaction of its own. It evaluates the constant parts of the partition's constraints, so
 // that is done as the owner.
 void run_detach_outside(const std::string& statement, Oid owner) {
-    pg::guard([] {
-        (void)set_config_option("lock_timeout", detach_wait, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SET, true, 0, false);
+    const std::string wait = detach_wait();
+    const char* wait_text = wait.c_str();
+    pg::guard([wait_text] {
+        (void)set_config_option("lock_timeout", wait_text, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SET, true, 0, false);
     });
     const auto reset = [] {
         pg::guard([] {
@@ -240,8 +267,32 @@ archive::Source Expiry::source() const {
     return source;
 }
 
+// A copy that cannot become whole any more is given up, and the next run makes another: the source was changed, or what
+// was copied is lost. The error is raised all the same.
+template <class Work>
+void Expiry::copying(const Work& work) {
+    try {
+        work();
+    } catch (const pg::Error& error) {
+        const int code = error.sqlerrcode();
+        if (row_.archive_id == 0 || (code != ERRCODE_DATA_CORRUPTED && code != ERRCODE_DATATYPE_MISMATCH &&
+                                     code != ERRCODE_UNDEFINED_FILE && code != ERRCODE_UNDEFINED_TABLE))
+            throw;
+        jobs::start_over();
+        climb(name(), [this] {
+            archive::give_up(row_.archive_id);
+            operation::begin_anew(row_);
+            audit::Entry entry = entry_for(policy_, row_, "archive");
+            entry.outcome = audit::outcome::failed;
+            entry.reason = "the unfinished copy " + std::to_string(row_.archive_id) + " was given up";
+            audit::append(entry);
+        });
+        throw;
+    }
+}
+
 void Expiry::archive() {
-    if (!in({"closed", "copying"}) || (row_.archive_id == 0 && cancelled_if_gone()))
+    if (!in({"closed", "copying"}) || cancelled_if_gone())
         return;
     if (row_.archive_id == 0) {
         pg::fault_point("lifecycle_archive_start");
@@ -259,56 +310,65 @@ void Expiry::archive() {
         reload();
     }
     pg::fault_point("lifecycle_copying");
-    const bool moves = policy_.archive_to.rfind("schema", 0) == 0;
     archive::Progress progress = archive::Progress::more;
-    while (progress == archive::Progress::more) {
-        climb(name(), [&] {
-            if (moves)
-                refuse_held();
-            progress = archive::copy_some(row_.archive_id);
-            pg::fault_point("lifecycle_copy");
-            if (progress == archive::Progress::done)
-                enter("verifying");
-        });
-    }
+    copying([&] {
+        while (progress == archive::Progress::more) {
+            climb(name(), [&] {
+                if (moves())
+                    refuse_held();
+                progress = archive::copy_some(row_.archive_id);
+                pg::fault_point("lifecycle_copy");
+                if (progress == archive::Progress::done)
+                    enter("verifying");
+            });
+        }
+    });
     pg::fault_point("lifecycle_copied");
 }
 
 void Expiry::verify() {
-    if (!in({"verifying"}))
+    if (!in({"verifying"}) || cancelled_if_gone())
         return;
     pg::fault_point("lifecycle_verify_start");
     archive::Progress progress = archive::Progress::more;
-    while (progress == archive::Progress::more) {
-        climb(name(), [&] {
-            progress = archive::verify_some(row_.archive_id);
-            pg::fault_point("lifecycle_verify");
-            if (progress == archive::Progress::more)
-                return;
-            audit::Entry entry = entry_for(policy_, row_, "archive");
-            pg::Spi spi;
-            const pg::Rows found =
-                spi.query("SELECT rows, encode(hash, 'hex'), verification, location FROM citadel.archive_entry "
-                          "WHERE archive_id = $1",
-                          {pg::arg(row_.archive_id)});
-            entry.rows = found.int64(0, 0);
-            entry.checksum = found.text(0, 1);
-            entry.reason = found.text(0, 2) + " in " + found.text(0, 3);
-            audit::append(entry);
-            if (policy_.archive_to.rfind("schema", 0) == 0)
-                enter("done");
-            else
-                start_quarantine();
-        });
-    }
+    copying([&] {
+        while (progress == archive::Progress::more) {
+            climb(name(), [&] {
+                progress = archive::verify_some(row_.archive_id);
+                pg::fault_point("lifecycle_verify");
+                if (progress == archive::Progress::done)
+                    archived();
+            });
+        }
+    });
     pg::fault_point("lifecycle_verified");
+}
+
+void Expiry::archived() {
+    audit::Entry entry = entry_for(policy_, row_, "archive");
+    {
+        pg::Spi spi;
+        const pg::Rows found =
+            spi.query("SELECT rows, encode(hash, 'hex'), verification, location FROM citadel.archive_entry "
+                      "WHERE archive_id = $1",
+                      {pg::arg(row_.archive_id)});
+        entry.rows = found.int64(0, 0);
+        entry.checksum = found.text(0, 1);
+        entry.reason = found.text(0, 2) + " in " + found.text(0, 3);
+    }
+    audit::append(entry);
+    if (moves())
+        enter("done");
+    else
+        start_quarantine();
 }
 
 void Expiry::drop() {
     if (!in({"quarantined", "dropping"}))
         return;
-    // Not before, whatever the plan was made from.
-    {
+    // Not before, whatever the plan was made from. Once the quarantine is over, what is noted there is the pause after
+    // a failure, which who waits for a run need not keep.
+    if (row_.state == "quarantined") {
         pg::Spi spi;
         if (spi.query(
                    "SELECT coalesce(not_before > $2, false) FROM citadel.lifecycle_operation WHERE operation_id = $1",
@@ -330,13 +390,17 @@ void Expiry::drop() {
     case Attachment::detached:
         break;
     }
+    // The copy was verified before the quarantine; since then a disk, another server or a promotion may have lost it.
+    if (archives() && row_.archive_id != 0)
+        archive::require_copy(row_.archive_id);
     climb(name(), [this] {
         refuse_held();
+        require_unchanged();
         audit::Entry entry = entry_for(policy_, row_, "drop");
         {
             pg::Spi spi;
             spi.execute("LOCK TABLE ONLY " + name() + " IN ACCESS EXCLUSIVE MODE");
-            if (policy_.on_expiry == OnExpiry::archive) {
+            if (archives()) {
                 if (row_.archive_id == 0 || !archive::source_matches(row_.archive_id))
                     pg::raise(ERRCODE_DATA_CORRUPTED,
                               name() + " is no longer what its archive holds: it is not dropped", {},
@@ -352,7 +416,7 @@ void Expiry::drop() {
                 entry.checksum = found.text(0, 1);
             }
         }
-        entry.reason = policy_.on_expiry == OnExpiry::archive ? "archived and verified" : "the policy says drop";
+        entry.reason = archives() ? "archived and verified" : "the policy says drop";
         audit::append(entry);
         enter("done");
         pg::execute_as(policy_.owner, {"DROP TABLE " + name()});
@@ -361,10 +425,32 @@ void Expiry::drop() {
     pg::fault_point("lifecycle_dropped");
 }
 
+// A table that lies in the archive's schema is no copy that could be given up: the expiry ends as it would have.
+bool Expiry::moved_already() {
+    if (!moves() || row_.archive_id == 0)
+        return false;
+    {
+        pg::Spi spi;
+        if (spi.query("SELECT 1 FROM citadel.archive_entry WHERE archive_id = $1 AND state IN ('copied', 'complete')",
+                      {pg::arg(row_.archive_id)})
+                .empty())
+            return false;
+    }
+    while (archive::verify_some(row_.archive_id) == archive::Progress::more)
+        continue;
+    archived();
+    jobs::checkpoint();
+    pg::raise(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+              name() + " has been moved already: its expiry cannot be undone any more", {},
+              "CALL citadel.restore_archive(" + std::to_string(row_.archive_id) + ", ...) brings it back.");
+}
+
 void Expiry::undo() {
     if (row_.state != "undoing" || cancelled_if_gone())
         return;
     pg::fault_point("lifecycle_undo_start");
+    if (moved_already())
+        return;
     if (row_.archive_id != 0) {
         archive::discard_copy(row_.archive_id);
         jobs::checkpoint();

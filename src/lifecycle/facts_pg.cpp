@@ -99,9 +99,10 @@ std::vector<Operation> read_open(const Policy& policy, bool impatient) {
         "SELECT o.operation_id, o.kind, o.state, o.subject_oid, quote_ident(coalesce(n.nspname, o.subject_schema)), "
         "quote_ident(coalesce(c.relname, o.subject_name)), o.attempts, "
         "(extract(epoch FROM o.not_before - timestamptz '2000-01-01 00:00:00+00') * 1000000)::bigint, o.archive_id, "
-        "o.detail->>'lower', o.detail->>'upper' "
+        "o.detail->>'lower', o.detail->>'upper', a.destination "
         "FROM citadel.lifecycle_operation o LEFT JOIN pg_class c ON c.oid = o.subject_oid "
         "LEFT JOIN pg_namespace n ON n.oid = c.relnamespace "
+        "LEFT JOIN citadel.archive_entry a ON a.archive_id = o.archive_id "
         "WHERE o.policy_id = $1 AND o.finished_at IS NULL AND o.kind = 'expire' ORDER BY o.operation_id",
         {pg::arg(policy.id)});
     std::vector<Operation> open;
@@ -122,6 +123,7 @@ std::vector<Operation> read_open(const Policy& policy, bool impatient) {
             operation.lower_bound = rows.text(i, 9);
         if (!rows.is_null(i, 10))
             operation.upper_bound = rows.text(i, 10);
+        operation.archive_to = rows.text(i, 11);
         open.push_back(std::move(operation));
     }
     return open;

@@ -3,8 +3,10 @@
 #include "jobs/jobs.hpp"
 #include "pg/fault.hpp"
 #include "pg/spi.hpp"
+#include "settings/settings.hpp"
 
 #include <algorithm>
+#include <chrono>
 
 extern "C" {
 #include "storage/latch.h"
@@ -15,11 +17,14 @@ namespace citadel::lifecycle {
 
 namespace {
 
-constexpr int tries = 16;
 constexpr int first_timeout_ms = 100;
 constexpr int last_timeout_ms = 200;
 constexpr long first_pause_ms = 100;
 constexpr long longest_pause_ms = 4000;
+
+std::chrono::milliseconds since(std::chrono::steady_clock::time_point start) {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - start);
+}
 
 void limit_lock_waits(int milliseconds) {
     pg::Spi spi;
@@ -38,15 +43,17 @@ void pause(long milliseconds) {
 
 void climb(const std::string& what, const std::function<void()>& body) {
     jobs::checkpoint();
+    const auto began = std::chrono::steady_clock::now();
+    const std::chrono::seconds patience(settings::lifecycle_lock_patience_s);
     long wait = 0;
-    for (int attempt = 0; attempt < tries; ++attempt) {
+    for (int attempt = 0; attempt < 2 || since(began) < patience; ++attempt) {
         if (attempt > 0) {
             jobs::start_over(); // holds nothing while it pauses
             wait = wait == 0 ? first_pause_ms : std::min(wait * 3 / 2, longest_pause_ms);
             pause(wait);
         }
         try {
-            limit_lock_waits(attempt < tries / 2 ? first_timeout_ms : last_timeout_ms);
+            limit_lock_waits(since(began) < patience / 4 ? first_timeout_ms : last_timeout_ms);
             pg::fault_point("lifecycle_ladder");
             body();
             jobs::checkpoint();
@@ -57,7 +64,8 @@ void climb(const std::string& what, const std::function<void()>& body) {
         }
     }
     jobs::start_over();
-    pg::raise(ERRCODE_LOCK_NOT_AVAILABLE, "could not lock " + what + " in about 30 s of short tries", {},
+    pg::raise(ERRCODE_LOCK_NOT_AVAILABLE,
+              "could not lock " + what + " in " + std::to_string(patience.count()) + " s of short tries", {},
               "A long transaction uses the table; the next run tries again.");
 }
 

@@ -76,7 +76,8 @@ struct Operation {
     std::int32_t attempts = 0;
     std::optional<std::int64_t> not_before; // microseconds since 2000-01-01 UTC
     std::int64_t archive_id = 0;
-    std::string obstacle; // as for a partition
+    std::string archive_to; // of that archive: an expiry goes on as it began; empty while it has none
+    std::string obstacle;   // as for a partition
     std::string holds;
 };
 

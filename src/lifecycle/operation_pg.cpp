@@ -12,7 +12,8 @@ namespace {
 
 constexpr const char* columns =
     "operation_id, coalesce(policy_id, 0), kind, state, subject_oid, subject_schema, subject_name, lower_bound, "
-    "upper_bound, detail->>'lower', detail->>'upper', detail->>'bound', detail->>'privileges', archive_id, attempts";
+    "upper_bound, detail->>'lower', detail->>'upper', detail->>'bound', detail->>'privileges', archive_id, attempts, "
+    "(SELECT a.destination FROM citadel.archive_entry a WHERE a.archive_id = lifecycle_operation.archive_id)";
 
 Row row_of(const pg::Rows& rows) {
     Row row;
@@ -31,6 +32,7 @@ Row row_of(const pg::Rows& rows) {
     row.privileges = rows.text(0, 12);
     row.archive_id = rows.int64(0, 13);
     row.attempts = static_cast<std::int32_t>(rows.int64(0, 14));
+    row.destination = rows.text(0, 15);
     return row;
 }
 
@@ -72,10 +74,20 @@ Row read(std::int64_t id) {
 
 void set_state(const Row& row, const char* state) {
     pg::Spi spi;
-    spi.execute("UPDATE citadel.lifecycle_operation SET state = $2, updated_at = $3, attempts = 0, last_error = NULL, "
-                "not_before = NULL, finished_at = CASE WHEN $2 IN ('done', 'undone', 'cancelled') THEN $3 END "
-                "WHERE operation_id = $1",
-                {pg::arg(row.id), pg::arg(state), pg::arg_timestamptz(pg::now())});
+    if (spi.execute("UPDATE citadel.lifecycle_operation SET state = $2, updated_at = $3, attempts = 0, last_error = "
+                    "NULL, not_before = NULL, finished_at = CASE WHEN $2 IN ('done', 'undone', 'cancelled') THEN $3 "
+                    "END WHERE operation_id = $1 AND finished_at IS NULL AND (state <> 'undoing' OR $4 = 'undoing')",
+                    {pg::arg(row.id), pg::arg(state), pg::arg_timestamptz(pg::now()), pg::arg(row.state)}) == 0)
+        pg::raise(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                  "operation " + std::to_string(row.id) + " was taken back or ended meanwhile");
+}
+
+void begin_anew(const Row& row) {
+    pg::Spi spi;
+    spi.execute("UPDATE citadel.lifecycle_operation SET state = 'closed', archive_id = NULL, updated_at = $2, detail = "
+                "jsonb_set(detail, '{copies_given_up}', to_jsonb(coalesce((detail->>'copies_given_up')::int, 0) + 1)) "
+                "WHERE operation_id = $1 AND finished_at IS NULL AND state <> 'undoing'",
+                {pg::arg(row.id), pg::arg_timestamptz(pg::now())});
 }
 
 void enter(Row& row, const char* state) {
@@ -106,7 +118,8 @@ void note_failure(std::int64_t id, const pg::Error& error) {
     pg::Spi spi;
     spi.execute("UPDATE citadel.lifecycle_operation SET attempts = attempts + 1, last_error = $2, not_before = "
                 "greatest(not_before, $3::timestamptz + least(interval '1 hour', interval '1 minute' * power(2, "
-                "least(attempts, 10)))), updated_at = $3 WHERE operation_id = $1 AND finished_at IS NULL",
+                "least(greatest(attempts, (detail->>'copies_given_up')::int), 10)))), updated_at = $3 WHERE "
+                "operation_id = $1 AND finished_at IS NULL",
                 {pg::arg(id), pg::arg(error.what()), pg::arg_timestamptz(pg::now())});
 }
 

@@ -239,9 +239,10 @@ class Planner {
     // The steps of one expiring partition from `state` on. What follows a step that is not done waits, too.
     void chain(const std::string& state, std::uint32_t subject, const std::string& target, std::int64_t operation,
                Place lower, Place upper, const std::string& obstacle, const std::string& holds,
-               const std::optional<std::int64_t>& not_before) {
-        const bool archives = policy_.on_expiry == OnExpiry::archive;
-        const bool moves = archives && policy_.archive_to.rfind("schema", 0) == 0;
+               const std::optional<std::int64_t>& not_before, const std::string& begun_to) {
+        const bool archives = !begun_to.empty() || policy_.on_expiry == OnExpiry::archive;
+        const std::string& destination = begun_to.empty() ? policy_.archive_to : begun_to;
+        const bool moves = archives && destination.rfind("schema", 0) == 0;
         std::string waits;
         const auto add = [&](Action action, std::string lock, std::string reason, std::string blocked) {
             Step made = step(action, target, std::move(lock), std::move(reason));
@@ -270,7 +271,7 @@ class Planner {
                                     : "SHARE UPDATE EXCLUSIVE on " + facts_.relation,
                 "lies wholly before " + cutoff_text(),
                 first_of(first_of(kept, destructive_block(policy_.detach_enabled, "detaching")), pause));
-        if (policy_.on_expiry == OnExpiry::detach)
+        if (policy_.on_expiry == OnExpiry::detach && !archives)
             return;
         const bool open = state == "planned" || state == "detaching" || state == "detached";
         if (open)
@@ -281,7 +282,7 @@ class Planner {
         const bool uncopied = open || state == "closed" || state == "copying";
         if (archives && uncopied)
             add(Action::archive, moves ? "ACCESS EXCLUSIVE on " + target : "ACCESS SHARE on " + target,
-                "to " + policy_.archive_to,
+                "to " + destination,
                 first_of(
                     first_of(first_of(kept, destructive_block(policy_.archive_enabled, "archiving")), facts_.brake),
                     pause));
@@ -298,7 +299,7 @@ class Planner {
             quarantine = "in quarantine for " + std::to_string(policy_.quarantine_us / micros_per_hour) +
                          " hours after the step before it";
         add(Action::drop, "ACCESS EXCLUSIVE on " + target,
-            archives ? "a verified copy lies in " + policy_.archive_to : "the policy says drop",
+            archives ? "a verified copy lies in " + destination : "the policy says drop",
             first_of(first_of(kept, destructive_block(policy_.drop_enabled, "dropping")), quarantine));
     }
 
@@ -317,7 +318,8 @@ class Planner {
         for (const Operation& operation : facts_.open)
             if (operation.kind == "expire")
                 chain(operation.state, operation.subject, operation.subject_schema + "." + operation.subject_name,
-                      operation.id, open_low, open_high, operation.obstacle, operation.holds, operation.not_before);
+                      operation.id, open_low, open_high, operation.obstacle, operation.holds, operation.not_before,
+                      operation.archive_to);
     }
 
     void expired() {
@@ -330,7 +332,7 @@ class Planner {
                 operation_of(partition.oid) != nullptr)
                 continue;
             chain("planned", partition.oid, name_of(partition), 0, partition.lower, partition.upper, partition.obstacle,
-                  partition.holds, std::nullopt);
+                  partition.holds, std::nullopt, {});
         }
     }
 

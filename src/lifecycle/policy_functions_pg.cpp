@@ -298,6 +298,24 @@ Found find_owned(std::int64_t id, const char* what) {
     return found;
 }
 
+// What becomes of expiries under way when on_expiry changes: those that have begun to archive go on, the others follow.
+void redirect_expiries(pg::Spi& spi, std::int64_t policy_id, const std::string& on_expiry) {
+    const pg::Rows open = spi.query(
+        "SELECT operation_id, state FROM citadel.lifecycle_operation WHERE policy_id = $1 AND kind = 'expire' "
+        "AND finished_at IS NULL AND archive_id IS NULL AND state IN ('detached', 'closed', 'quarantined', "
+        "'dropping') ORDER BY 1 FOR UPDATE",
+        {pg::arg(policy_id)});
+    if (open.empty())
+        return;
+    if (on_expiry == "detach")
+        invalid("on_expiry cannot become detach while operation " + open.text(0, 0) + " is " + open.text(0, 1),
+                "Let it end, or take it back with citadel.undo_expiry().");
+    spi.execute("UPDATE citadel.lifecycle_operation SET state = 'detached', not_before = NULL WHERE policy_id = $1 AND "
+                "kind = 'expire' AND finished_at IS NULL AND archive_id IS NULL AND state IN ('closed', 'quarantined', "
+                "'dropping')",
+                {pg::arg(policy_id)});
+}
+
 void set_status(FunctionCallInfo fcinfo, const char* what, bool active) {
     if (PG_ARGISNULL(0))
         pg::raise(ERRCODE_NULL_VALUE_NOT_ALLOWED, "policy_id must not be null");
@@ -445,6 +463,8 @@ CITADEL_FUNCTION(citadel_alter_lifecycle_policy) {
     understand(target, wanted);
     const pg::RoleScope superuser(BOOTSTRAP_SUPERUSERID);
     pg::Spi spi;
+    if (wanted.on_expiry != expiry_name(found.stored.policy.on_expiry))
+        redirect_expiries(spi, id, wanted.on_expiry);
     std::vector<pg::Arg> values = values_of(target, wanted);
     values.push_back(pg::arg(id));
     // Where it is at home does not change by this: $23 stays unused but for its type.

@@ -1,8 +1,11 @@
 #include "lifecycle/policy_pg.hpp"
 
 #include "audit/audit.hpp"
+#include "lifecycle/archive_pg.hpp"
 #include "lifecycle/key_pg.hpp"
 #include "lifecycle/partman_pg.hpp"
+#include "lifecycle/writers_pg.hpp"
+#include "pg/clock.hpp"
 #include "pg/spi.hpp"
 #include "pg/subtransaction.hpp"
 
@@ -97,6 +100,24 @@ void interpret(StoredPolicy& stored) {
         stored.error = error->what();
 }
 
+// What was being expired from it, and has not been archived yet, stays: as tables that can be written to again.
+void end_expiries(pg::Spi& spi, std::int64_t policy_id) {
+    const pg::Rows open =
+        spi.query("SELECT o.operation_id, c.oid, o.detail->>'privileges', o.archive_id FROM "
+                  "citadel.lifecycle_operation o LEFT JOIN pg_class c ON c.oid = o.subject_oid WHERE o.policy_id = $1 "
+                  "AND o.kind = 'expire' AND o.finished_at IS NULL",
+                  {pg::arg(policy_id)});
+    for (std::size_t i = 0; i < open.size(); ++i) {
+        if (!open.is_null(i, 3))
+            archive::give_up(open.int64(i, 3));
+        if (!open.is_null(i, 1))
+            open_to_writers(open.oid(i, 1), open.text(i, 2));
+        spi.execute("UPDATE citadel.lifecycle_operation SET state = 'cancelled', finished_at = $2, updated_at = $2, "
+                    "last_error = 'the table was dropped' WHERE operation_id = $1",
+                    {pg::arg(open.int64(i, 0)), pg::arg_timestamptz(pg::now())});
+    }
+}
+
 } // namespace
 
 std::string relation_name(const Policy& policy) {
@@ -141,6 +162,8 @@ void note_new_name(const StoredPolicy& stored) {
 void suspend_gone(const StoredPolicy& stored) {
     partman::forget(stored.stored_schema, stored.stored_name);
     pg::Spi spi;
+    if (stored.policy.at_home) // in a copy the OIDs may be those of other tables
+        end_expiries(spi, stored.policy.id);
     spi.execute("UPDATE citadel.lifecycle_policy SET status = 'suspended', suspended_reason = 'its table was dropped' "
                 "WHERE policy_id = $1 AND status = 'active'",
                 {pg::arg(stored.policy.id)});

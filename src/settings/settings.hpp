@@ -23,6 +23,7 @@ extern int history_retention_min;     // age at which history is dropped
 extern int unused_index_age_min;      // not scanned for so long: unused
 extern int lifecycle_batch_ms;        // a batch of rows shall take about that long
 extern double lifecycle_load;         // share of the time in which batches run
+extern int lifecycle_lock_patience_s; // a lock is asked for again and again for that long
 extern int lifecycle_max_lag_kb;      // rows are not moved while a standby is further behind
 extern int lifecycle_max_wal_backlog; // or more WAL files wait to be archived
 extern int audit_retention_min;       // age at which the audit log is sealed; 0: kept for ever

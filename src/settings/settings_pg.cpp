@@ -26,6 +26,7 @@ int unused_index_age_min = 30 * 24 * 60;
 int audit_retention_min = 0;
 int lifecycle_batch_ms = 100;
 double lifecycle_load = 0.5;
+int lifecycle_lock_patience_s = 30;
 int lifecycle_max_lag_kb = 256 * 1024;
 int lifecycle_max_wal_backlog = 64;
 char* archive_directory = nullptr;
@@ -112,6 +113,9 @@ const Setting table[] = {
      "Rows are moved in batches that take about this long.", "The number of rows in a batch adapts itself."},
     {"citadel_opt.lifecycle_load", Real{&lifecycle_load, 0.01, 1.0}, PGC_SIGHUP, 0,
      "Share of the time in which batches of rows are moved.", "The rest of the time is a pause after each batch."},
+    {"citadel_opt.lifecycle_lock_patience", Int{&lifecycle_lock_patience_s, 1, 3600}, PGC_SIGHUP, GUC_UNIT_S,
+     "A lifecycle step asks for a lock that it is not granted for about this long.",
+     "In tries of 0.1 to 0.2 s with growing pauses; then the step fails, and the next run tries again."},
     {"citadel_opt.lifecycle_max_lag", Int{&lifecycle_max_lag_kb, 0, INT_MAX}, PGC_SIGHUP, GUC_UNIT_KB,
      "No rows are moved while a connected standby is further behind than this.", nullptr},
     {"citadel_opt.lifecycle_max_wal_backlog", Int{&lifecycle_max_wal_backlog, 0, INT_MAX}, PGC_SIGHUP, 0,

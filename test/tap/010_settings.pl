@@ -28,6 +28,7 @@ my %settings = (
 	unused_index_age => [ 'superuser', '43200', 'min', [ '23h', '-1' ], '14d' ],
 	lifecycle_batch_ms => [ 'sighup', '100', 'ms', [ '0', '60001' ], '250' ],
 	lifecycle_load => [ 'sighup', '0.5', '', [ '0', '1.1' ], '1' ],
+	lifecycle_lock_patience => [ 'sighup', '30', 's', [ '0', '3601' ], '5' ],
 	lifecycle_max_lag => [ 'sighup', '262144', 'kB', ['-1'], '1GB' ],
 	lifecycle_max_wal_backlog => [ 'sighup', '64', '', ['-1'], '0' ],
 	audit_retention => [ 'sighup', '0', 'min', ['-1'], '400d' ],

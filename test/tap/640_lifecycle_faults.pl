@@ -10,7 +10,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $rows = $LifecycleTest::rows_each;
-my ($node, $archives) = lifecycle_node('faults');
+my ($node, $archives) = lifecycle_node('faults', config => "citadel_opt.lifecycle_lock_patience = 1\n");
 sub sql { return $node->safe_psql('app', $_[0]); }
 
 # Has the worker killed at the point, and with it the server start anew; waits until it is back.
@@ -143,7 +143,7 @@ foreach my $case ([ 'lifecycle_undo_start', 'schema', 'drop' ], [ 'lifecycle_und
 	my $holder = $node->background_psql('app');
 	$holder->query_safe("BEGIN; SELECT count(*) FROM $locked");
 	my ($status, $out, $err) = $node->psql('app', 'CALL citadel.run_lifecycle()');
-	like($err, qr/could not lock \Q$locked\E in about 30 s/, 'a lock that is not granted is given up');
+	like($err, qr/could not lock \Q$locked\E in 1 s/, 'a lock that is not granted is given up');
 	is(archived($node, $free), "$rows|$rows", 'the other table is done');
 	is(live($node, $locked), "$rows|$rows", 'the locked one is as it was');
 	$holder->query_safe('COMMIT');

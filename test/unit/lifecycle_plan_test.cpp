@@ -291,6 +291,29 @@ TEST(LifecyclePlan, GoesOnWhereAnOperationStands) {
     EXPECT_EQ(at("closed"), (Lines{"archive 1 !", "verify 1 !", "drop 1 !"}));
 }
 
+TEST(LifecyclePlan, AnArchiveThatHasBegunGoesOnWhateverThePolicySaysNow) {
+    Facts facts = monthly();
+    facts.partitions = {range(2, nov_1, dec_1), range(3, dec_1, jan_1)};
+    Operation operation;
+    operation.id = 5;
+    operation.kind = "expire";
+    operation.state = "copying";
+    operation.subject = 1;
+    operation.archive_id = 9;
+    operation.archive_to = "file:x";
+    facts.open = {operation};
+    for (const OnExpiry now : {OnExpiry::archive, OnExpiry::drop, OnExpiry::detach}) {
+        facts.policy.on_expiry = now;
+        facts.policy.archive_to = "schema";
+        EXPECT_EQ(told(facts), (Lines{"archive 1", "verify 1", "drop 1 !"}));
+        EXPECT_EQ(plan(facts, Utc()).front().reason, "to file:x");
+    }
+    facts.open.front().archive_to = "schema";
+    facts.policy.on_expiry = OnExpiry::archive;
+    facts.policy.archive_to = "file:x";
+    EXPECT_EQ(told(facts), (Lines{"archive 1", "verify 1"}));
+}
+
 TEST(LifecyclePlan, ADetachThatWasInterruptedIsFinished) {
     Facts facts = monthly();
     facts.policy.retain = Span{12, 0, 0};
