@@ -7,6 +7,7 @@
 #include "advisor/planning_limit_pg.hpp"
 #include "advisor/progress_pg.hpp"
 #include "advisor/what_if_pg.hpp"
+#include "alerts/alerts.hpp"
 #include "audit/audit.hpp"
 #include "capture/capture.hpp"
 #include "history/history.hpp"
@@ -18,6 +19,7 @@
 #include "pg/preload.hpp"
 #include "pg/shared_memory.hpp"
 #include "settings/settings.hpp"
+#include "statistics/figures.hpp"
 
 extern "C" {
 PG_MODULE_MAGIC;
@@ -46,6 +48,8 @@ extern "C" void _PG_init(void) {
         citadel::history::install();
         citadel::lifecycle::install();
         citadel::maintenance::install();
+        citadel::statistics::install();
+        citadel::alerts::install();
         citadel::pg::install_shared_memory_hooks();
     });
 }

@@ -116,6 +116,12 @@ void maintain(std::int64_t) {
           "t.user_id AND newer.captured_at > t.captured_at) >= " +
               std::to_string(plans_per_statement),
           cutoff);
+    prune("citadel.alert_event",
+          "t.at < $1 AND NOT EXISTS (SELECT FROM citadel.alert a WHERE a.alert_id = t.alert_id AND a.state <> "
+          "'resolved')",
+          cutoff);
+    prune("citadel.alert", "t.state = 'resolved' AND t.resolved_at < $1", cutoff);
+    prune("citadel.database_size", "t.at < $1", cutoff);
     audit::seal_expired();
     jobs::checkpoint();
     if (!busy.empty())

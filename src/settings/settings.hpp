@@ -27,6 +27,8 @@ extern int lifecycle_lock_patience_s; // a lock is asked for again and again for
 extern int lifecycle_max_lag_kb;      // rows are not moved while a standby is further behind
 extern int lifecycle_max_wal_backlog; // or more WAL files wait to be archived
 extern int audit_retention_min;       // age at which the audit log is sealed; 0: kept for ever
+extern bool alerts;                   // figures are read and rules judged
+extern int alert_interval_s;          // that often
 extern char* archive_directory;       // below which archives in files lie; empty: none
 
 // For tests and developers; superuser only.

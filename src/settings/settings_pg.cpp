@@ -29,6 +29,8 @@ double lifecycle_load = 0.5;
 int lifecycle_lock_patience_s = 30;
 int lifecycle_max_lag_kb = 256 * 1024;
 int lifecycle_max_wal_backlog = 64;
+bool alerts = true;
+int alert_interval_s = 30;
 char* archive_directory = nullptr;
 int debug_clock_offset_ms = 0;
 char* debug_fault = nullptr;
@@ -123,6 +125,10 @@ const Setting table[] = {
     {"citadel_opt.audit_retention", Int{&audit_retention_min, 0, 100 * 366 * day_min}, PGC_SIGHUP, GUC_UNIT_MIN,
      "Age at which entries of the audit log are removed.",
      "0 keeps them for ever. The hash at which the chain goes on is kept."},
+    {"citadel_opt.alerts", Bool{&alerts}, PGC_SIGHUP, 0, "Reads figures and judges the rules of citadel.alert_rule.",
+     "Off leaves open alerts as they are."},
+    {"citadel_opt.alert_interval", Int{&alert_interval_s, 1, 3600}, PGC_SIGHUP, GUC_UNIT_S,
+     "Figures are read and rules judged this often.", nullptr},
     {"citadel_opt.archive_directory", String{&archive_directory, ""}, PGC_SUSET, GUC_SUPERUSER_ONLY,
      "Folder below which archives in files may lie.", "An absolute path; empty switches file: destinations off."},
     {"citadel_opt.debug_clock_offset", Int{&debug_clock_offset_ms, INT_MIN, INT_MAX}, PGC_SUSET,

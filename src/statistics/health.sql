@@ -88,6 +88,16 @@ CREATE FUNCTION citadel.health() RETURNS jsonb
         SELECT 'warning', format('history cannot read its source %s: %s', s.source, s.failure)
         FROM citadel.snapshot_state AS s WHERE s.failure IS NOT NULL
         UNION ALL
+        SELECT 'warning', format('%s critical alerts are open, the first: %s of %s; see citadel.alert', count(*),
+            (array_agg(a.rule ORDER BY a.alert_id))[1], (array_agg(a.subject ORDER BY a.alert_id))[1])
+        FROM citadel.alert AS a WHERE a.state = 'open' AND a.severity = 'critical' HAVING count(*) > 0
+        UNION ALL
+        SELECT 'warning', format('alert rule %s is not judged: %s', r.rule, r.problem)
+        FROM citadel.alert_rule_problem AS r
+        UNION ALL
+        SELECT 'warning', format('figure %s cannot be read since %s: %s', f.figure, f.failed_at, f.message)
+        FROM citadel.figure_failure AS f
+        UNION ALL
         SELECT 'error', 'pg_stat_statements is not in shared_preload_libraries: query texts and figures are missing'
         FROM extension WHERE NOT statements_loaded
         UNION ALL
@@ -122,6 +132,12 @@ CREATE FUNCTION citadel.health() RETURNS jsonb
         'advisor', (SELECT jsonb_build_object('last_run', a.finished_at, 'summary', a.summary,
             'open_recommendations', (SELECT count(*) FROM citadel.index_recommendation AS r WHERE r.status = 'open'))
             FROM (SELECT 1) AS one LEFT JOIN advisor AS a ON true),
+        'alerts', (SELECT jsonb_build_object('enabled', current_setting('citadel_opt.alerts', true)::boolean,
+            'open', count(*) FILTER (WHERE a.state = 'open'),
+            'acknowledged', count(*) FILTER (WHERE a.state = 'acknowledged'),
+            'critical', count(*) FILTER (WHERE a.severity = 'critical'),
+            'rules', (SELECT count(*) FROM citadel.alert_rule AS r WHERE r.enabled))
+            FROM citadel.alert AS a WHERE a.state <> 'resolved'),
         'pg_stat_statements', jsonb_build_object('loaded', e.statements_loaded, 'version', e.statements_version,
             'schema', e.statements_schema),
         'database_is_copy', citadel.database_is_copy(),

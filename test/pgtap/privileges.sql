@@ -52,7 +52,7 @@ SELECT set_eq($$
         'captured_statements', 'worker_status', 'job_definitions', 'next_job_run', 'database_is_copy', 'checked_table',
         'index_definition', 'heap_bloat', 'relation_bytes',
         'verify_audit_log', 'advisor_progress_rows', 'stop_advisor', 'index_build_seconds', 'index_build_plan',
-        'explain_recommendation', 'recommendation_report'],
+        'explain_recommendation', 'recommendation_report', 'figure_definitions', 'disk_space'],
     'pg_monitor may call these functions besides');
 SELECT set_eq($$
     SELECT relname::text FROM relation WHERE relkind <> 'S' AND NOT has_table_privilege('pg_monitor', oid, 'SELECT') $$,
@@ -77,7 +77,7 @@ SELECT is_empty($$
     WHERE l.lanname <> 'c' AND NOT EXISTS (SELECT FROM unnest(f.proconfig) AS s WHERE s LIKE 'search\_path=%') $$,
     'every SQL function pins search_path');
 SELECT set_eq('SELECT proname::text FROM function WHERE prosecdef', ARRAY['adopt_database', 'alter_job', 'run_job', 'database_is_copy',
-        'verify_audit_log', 'seal_audit_log'],
+        'verify_audit_log', 'seal_audit_log', 'acknowledge_alert'],
     'functions that run as the extension''s owner');
 SELECT is_empty($$
     SELECT relname FROM relation WHERE relkind = 'v' AND EXISTS (SELECT FROM aclexplode(relacl) AS a WHERE a.grantee = 0)
