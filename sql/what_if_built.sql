@@ -69,7 +69,7 @@ CALL compare('descending, for a limit', 'SELECT * FROM fact WHERE kind = 3 ORDER
 CALL compare('included columns', 'SELECT id, state FROM fact WHERE id < 500', 'CREATE INDEX wb_built ON fact (id) INCLUDE (state)', 5);
 CALL compare('fill factor', 'SELECT * FROM fact WHERE id = 77', 'CREATE INDEX wb_built ON fact (id) WITH (fillfactor = 50)', 5);
 CALL compare('another operator class', 'SELECT * FROM fact WHERE name LIKE ''Name of 13%''', 'CREATE INDEX wb_built ON fact (name text_pattern_ops)', 5);
-CALL compare('partial', 'SELECT * FROM fact WHERE code = 50 AND gone IS NOT NULL', 'CREATE INDEX wb_built ON fact (code) WHERE gone IS NOT NULL', 40);
+CALL compare('partial', 'SELECT * FROM fact WHERE code = 50 AND gone IS NOT NULL', 'CREATE INDEX wb_built ON fact (code) WHERE gone IS NOT NULL', 10);
 CALL compare('partial by a value', 'SELECT id FROM fact WHERE id < 900 AND state = ''open''', 'CREATE INDEX wb_built ON fact (id) WHERE state = ''open''', 5);
 CALL compare('expression', 'SELECT * FROM fact WHERE lower(email) = ''x''', 'CREATE INDEX wb_built ON fact (lower(email))', 5);
 CALL compare('expression over two columns', 'SELECT * FROM fact WHERE id % 100 + kind = 4', 'CREATE INDEX wb_built ON fact ((id % 100 + kind))', 10);
@@ -81,13 +81,13 @@ CALL compare('expression and predicate on partitions', 'SELECT * FROM part WHERE
 CALL compare('hash', 'SELECT * FROM fact WHERE email = ''x''', 'CREATE INDEX wb_built ON fact USING hash (email)', 15);
 CALL compare('hash of few values', 'SELECT * FROM fact WHERE kind = 3', 'CREATE INDEX wb_built ON fact USING hash (kind)', 15);
 CALL compare('BRIN', 'SELECT * FROM fact WHERE day < ''2020-01-05''', 'CREATE INDEX wb_built ON fact USING brin (day)', 30);
-CALL compare('GIN, jsonb', 'SELECT * FROM doc WHERE body @> ''{"owner": "user 5"}''', 'CREATE INDEX wb_built ON doc USING gin (body)', 30);
-CALL compare('GIN, jsonb paths', 'SELECT * FROM doc WHERE body @> ''{"owner": "user 5"}''', 'CREATE INDEX wb_built ON doc USING gin (body jsonb_path_ops)', 30);
-CALL compare('GIN, array', 'SELECT * FROM doc WHERE tags @> ''{t7,v2}''', 'CREATE INDEX wb_built ON doc USING gin (tags)', 30);
-CALL compare('GIN, text search', 'SELECT * FROM doc WHERE words @@ ''word7 & term5''', 'CREATE INDEX wb_built ON doc USING gin (words)', 35);
-CALL compare('GIN, expression', 'SELECT * FROM doc WHERE to_tsvector(''simple'', title) @@ ''77''', 'CREATE INDEX wb_built ON doc USING gin (to_tsvector(''simple'', title))', 30);
+CALL compare('GIN, jsonb', 'SELECT * FROM doc WHERE body @> ''{"owner": "user 5"}''', 'CREATE INDEX wb_built ON doc USING gin (body)', 10);
+CALL compare('GIN, jsonb paths', 'SELECT * FROM doc WHERE body @> ''{"owner": "user 5"}''', 'CREATE INDEX wb_built ON doc USING gin (body jsonb_path_ops)', 10);
+CALL compare('GIN, array', 'SELECT * FROM doc WHERE tags @> ''{t7,v2}''', 'CREATE INDEX wb_built ON doc USING gin (tags)', 10);
+CALL compare('GIN, text search', 'SELECT * FROM doc WHERE words @@ ''word7 & term5''', 'CREATE INDEX wb_built ON doc USING gin (words)', 10);
+CALL compare('GIN, expression', 'SELECT * FROM doc WHERE to_tsvector(''simple'', title) @@ ''77''', 'CREATE INDEX wb_built ON doc USING gin (to_tsvector(''simple'', title))', 10);
 CALL compare('GiST, range', 'SELECT * FROM fact WHERE span @> 77', 'CREATE INDEX wb_built ON fact USING gist (span)', 30, 3);
-CALL compare('GiST, nearest', 'SELECT * FROM fact ORDER BY near <-> point(3, 4) LIMIT 5', 'CREATE INDEX wb_built ON fact USING gist (near)', 30, 10);
+CALL compare('GiST, nearest', 'SELECT * FROM fact ORDER BY near <-> point(3, 4) LIMIT 5', 'CREATE INDEX wb_built ON fact USING gist (near)', 10, 10);
 CALL compare('GiST, network', 'SELECT * FROM fact WHERE host << ''10.0.7.0/24''', 'CREATE INDEX wb_built ON fact USING gist (host inet_ops)', 30, 3);
 
 -- Both sides know the expression: without an index in use, the estimate is that of the built index.

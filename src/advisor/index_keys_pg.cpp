@@ -21,8 +21,9 @@ namespace citadel::advisor {
 
 namespace {
 
-constexpr std::size_t most_rows = 5000;       // of a sample that are looked at
-constexpr std::size_t most_entries = 4000000; // after which that is enough
+constexpr std::size_t most_entries = 400000; // to look at
+constexpr std::size_t first_rows = 200;      // that tell how many entries a row has
+constexpr std::size_t most_keys = 1000;      // of a GiST index to look at
 
 // ---- Under guards: plain data, no C++ objects.
 
@@ -71,14 +72,13 @@ std::uint64_t hash_entry(Datum value, const Storage& storage, std::uint64_t salt
 }
 
 struct RowEntries {
-    std::uint64_t* hashes;
+    SeenKey* keys;
     std::size_t count;
-    double bytes;
 };
 
 RowEntries extract_row(Support& extract, Datum value, bool is_null, const Storage& storage, std::uint64_t salt) {
-    RowEntries row{static_cast<std::uint64_t*>(palloc(sizeof(std::uint64_t))), 1, 1.0};
-    row.hashes[0] = salt + (is_null ? 1 : 2); // a placeholder, as for a value without entries
+    RowEntries row{static_cast<SeenKey*>(palloc0(sizeof(SeenKey))), 1};
+    row.keys[0] = {salt + (is_null ? 1 : 2), 0.0F, 9.0F}; // a placeholder, as for a value without entries
     if (is_null)
         return row;
     std::int32_t count = 0;
@@ -87,16 +87,22 @@ RowEntries extract_row(Support& extract, Datum value, bool is_null, const Storag
         &extract.function, extract.collation, value, PointerGetDatum(&count), PointerGetDatum(&null_flags))));
     if (entries == nullptr || count <= 0)
         return row;
-    row.hashes = static_cast<std::uint64_t*>(palloc(sizeof(std::uint64_t) * static_cast<Size>(count)));
+    row.keys = static_cast<SeenKey*>(palloc0(sizeof(SeenKey) * static_cast<Size>(count)));
     row.count = static_cast<std::size_t>(count);
-    row.bytes = 0.0;
-    for (std::int32_t i = 0; i < count; ++i)
-        row.hashes[i] =
-            null_flags != nullptr && null_flags[i] ? salt + 3 : hash_entry(entries[i], storage, salt, &row.bytes);
-    std::sort(row.hashes, row.hashes + row.count);
-    const auto distinct = static_cast<std::size_t>(std::unique(row.hashes, row.hashes + row.count) - row.hashes);
-    row.bytes *= static_cast<double>(distinct) / static_cast<double>(row.count);
-    row.count = distinct;
+    for (std::int32_t i = 0; i < count; ++i) {
+        double bytes = 9.0;
+        row.keys[i].hash = salt + 3;
+        if (null_flags == nullptr || !null_flags[i]) {
+            bytes = 0.0;
+            row.keys[i].hash = hash_entry(entries[i], storage, salt, &bytes);
+        }
+        row.keys[i].bytes = static_cast<float>(bytes);
+    }
+    std::sort(row.keys, row.keys + row.count, [](const SeenKey& a, const SeenKey& b) { return a.hash < b.hash; });
+    row.count =
+        static_cast<std::size_t>(std::unique(row.keys, row.keys + row.count,
+                                             [](const SeenKey& a, const SeenKey& b) { return a.hash == b.hash; }) -
+                                 row.keys);
     return row;
 }
 
@@ -129,18 +135,37 @@ ExtractedEntries gin_entries(const SampledValues& values, const std::vector<bool
         storage = storage_of(operator_class, values.type);
     });
     const std::uint64_t salt = 0x51ed2701ULL * static_cast<std::uint64_t>(column + 1);
-    const std::size_t step = std::max<std::size_t>(values.count / most_rows, 1);
-    for (std::size_t i = 0; i < values.count && found.hashes.size() < most_entries; i += step) {
-        if (matching != nullptr && !(*matching)[i])
-            continue;
+    found.keys_by_reference = !storage.by_value;
+    // Some rows spread over the sample say how many of them are enough.
+    std::vector<std::size_t> rows;
+    for (std::size_t i = 0; i < values.count; ++i)
+        if (matching == nullptr || (*matching)[i])
+            rows.push_back(i);
+    const auto visit = [&](std::size_t i) {
         const pg::MemoryScope row_memory("gin row");
         const RowEntries row = pg::guard([&] {
             CHECK_FOR_INTERRUPTS();
             return extract_row(extract, values.values[i], values.nulls[i], storage, salt);
         });
-        found.hashes.insert(found.hashes.end(), row.hashes, row.hashes + row.count);
-        found.key_bytes += row.bytes;
+        for (std::size_t k = 0; k < row.count; ++k)
+            row.keys[k].place = static_cast<float>(i) / static_cast<float>(values.count);
+        found.keys.insert(found.keys.end(), row.keys, row.keys + row.count);
         found.rows += 1.0;
+    };
+    const std::size_t coarse = std::max<std::size_t>(rows.size() / first_rows, 1);
+    for (std::size_t i = 0; i < rows.size(); i += coarse)
+        visit(rows[i]);
+    const double a_row = static_cast<double>(found.keys.size()) / std::max(found.rows, 1.0);
+    const double share = std::min(most_entries / std::max(a_row * static_cast<double>(rows.size()), 1.0), 1.0);
+    found.keys.clear();
+    found.rows = 0.0;
+    double due = 0.0;
+    for (const std::size_t row : rows) {
+        due += share;
+        if (due < 1.0 - 1e-9)
+            continue;
+        due -= 1.0;
+        visit(row);
     }
     return found;
 }
@@ -155,7 +180,7 @@ double gist_key_bytes(const SampledValues& values, const std::vector<bool>* matc
         storage = storage_of(operator_class, values.type);
     });
     const Storage plain{values.length, values.by_value};
-    const std::size_t step = std::max<std::size_t>(values.count / (most_rows / 5), 1);
+    const std::size_t step = std::max<std::size_t>(values.count / most_keys, 1);
     double bytes = 0.0;
     double rows = 0.0;
     for (std::size_t i = 0; i < values.count; i += step) {

@@ -1,11 +1,11 @@
 // What an operator class makes of values: the entries of a GIN index, the keys of a GiST index.
 #pragma once
 
+#include "advisor/key_frequency.hpp"
 #include "advisor/table_sample_pg.hpp"
 
 #include "pg/server.hpp"
 
-#include <cstdint>
 #include <vector>
 
 extern "C" {
@@ -15,13 +15,13 @@ extern "C" {
 namespace citadel::advisor {
 
 struct ExtractedEntries {
-    std::vector<std::uint64_t> hashes; // one for each distinct entry of each row
-    double key_bytes = 0.0;            // sum over them
-    double rows = 0.0;                 // how many rows were looked at
+    std::vector<SeenKey> keys; // each distinct entry of each row
+    double rows = 0.0;         // how many rows were looked at
+    bool keys_by_reference = true;
 };
 
 // The entries of one column of a GIN index over the rows marked in `matching` (nullptr: all), by the operator class's
-// extractValue function; stops after some millions. Raises what that raises.
+// extractValue function; of rows with many entries, fewer are looked at. Raises what that raises.
 ExtractedEntries gin_entries(const SampledValues& values, const std::vector<bool>* matching, const IndexOptInfo& form,
                              int column, Oid operator_class);
 

@@ -151,13 +151,19 @@ IndexSize btree_size(const SizedIndex& index) {
         size.pages = 1; // the metapage alone: an empty index has no root
         return size;
     }
-    const bool varies =
-        index.tuple_bytes > 0.0 || std::any_of(index.columns.begin(), index.columns.end(),
-                                               [](const SizedColumn& column) { return column.variable_width; });
+    const bool varies = index.tuple_bytes > 0.0
+                            ? index.tuples_vary
+                            : std::any_of(index.columns.begin(), index.columns.end(),
+                                          [](const SizedColumn& column) { return column.variable_width; });
     const bool nullable = std::any_of(index.columns.begin(), index.columns.end(),
                                       [](const SizedColumn& column) { return column.null_fraction > 0.0; });
     const double base = index.tuple_bytes > 0.0 ? index.tuple_bytes : btree_tuple_size(index.columns);
-    const double distinct = index.distinct_keys > 0.0 ? std::min(index.distinct_keys, index.rows) : index.rows;
+    double distinct = index.distinct_keys > 0.0 ? std::min(index.distinct_keys, index.rows) : index.rows;
+    if (!index.classes.empty()) {
+        distinct = 0.0;
+        for (const KeyClass& alike : index.classes)
+            distinct += alike.keys;
+    }
 
     const double leaf_free = index.block_size * (100 - index.fill_factor) / 100.0;
     double level = 0.0;
@@ -166,6 +172,12 @@ IndexSize btree_size(const SizedIndex& index) {
         Tuples tuples;
         double rows_left = index.rows;
         double keys_left = distinct;
+        for (const KeyClass& alike : index.classes) {
+            tuples.add(posting.of(alike.rows), alike.keys);
+            rows_left -= alike.rows * alike.keys;
+        }
+        if (!index.classes.empty())
+            rows_left = 0.0;
         for (const double rows : index.common) {
             if (keys_left < 1.0 || rows_left < rows)
                 break;
@@ -177,10 +189,13 @@ IndexSize btree_size(const SizedIndex& index) {
             const double keys = std::min(std::max(keys_left, 1.0), rows_left);
             tuples.add(posting.of_average(rows_left / keys), keys);
         }
-        // The high key that a page ends with is stripped of its pointers.
-        if (tuples.full > 0.0)
-            level += tuples.full / items_per_page(posting.full_size(), posting.full_size() - base, leaf_free,
-                                                  index.block_size, varies);
+        // The high key that a page ends with is stripped of its pointers. Full lists are of one size whatever their
+        // keys.
+        if (tuples.full > 0.0) {
+            const PostingList whole(max_align(base), index.block_size);
+            level += tuples.full / items_per_page(whole.full_size(), whole.full_size() - whole.base, leaf_free,
+                                                  index.block_size, false);
+        }
         if (tuples.others > 0.0) {
             const double item = tuples.other_bytes / tuples.others;
             level += tuples.others / items_per_page(item, item - base, leaf_free, index.block_size, true);

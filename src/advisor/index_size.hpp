@@ -1,6 +1,8 @@
 // How large a B-tree will be, before it exists.
 #pragma once
 
+#include "advisor/key_frequency.hpp"
+
 #include <cstdint>
 #include <vector>
 
@@ -18,6 +20,8 @@ struct SizedIndex {
     double rows = 0.0;
     std::vector<SizedColumn> columns; // key, then included columns
     double tuple_bytes = 0.0;         // measured mean of a tuple, aligned; 0: follows from the columns
+    bool tuples_vary = true;          // with measured tuples: they are not all of one size
+    std::vector<KeyClass> classes;    // how often keys stand in the table, where measured; else the three below
     double distinct_keys = 0.0;  // distinct values of the whole key, NULL counted as one; 0: unknown, taken as unique
     double distinct_least = 0.0; // what distinct_keys is at least, if its columns are not independent
     std::vector<double> common;  // rows of each of the most common keys, where known; part of distinct_keys
