@@ -2,7 +2,9 @@
 // The executor hooks fill a buffer in shared memory (buffer.hpp); the scheduler of each database empties its share.
 #pragma once
 
+#include "capture/latency_histogram.hpp"
 #include "capture/sample.hpp"
+#include "capture/statement_table.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -48,6 +50,20 @@ struct Counters {
     uint64_t hook_errors;            // errors of our own, swallowed
     size_t buffer_used, buffer_size; // bytes
     size_t statements, plans;        // remembered at the moment
+    // The fast path:
+    size_t delta_entries, delta_capacity; // statements counted since the history last looked, and how many there may be
+    uint64_t deltas_evicted;              // counted with the rest because there was no room
+    uint64_t deltas_discarded;            // of databases that nobody reads any more
+    uint64_t deltas_busy;                 // flushes put off because another process had the lock
+};
+
+// The runs of all statements since the last time.
+struct CountedRuns {
+    std::vector<SharedDelta> statements; // several may be of one key: their sum counts
+    bool has_rest = false;               // those without a place of their own
+    Figures rest;
+    ErrorClasses rest_errors;
+    LatencyHistogram rest_latencies;
 };
 
 // At preload: shared memory and hooks.
@@ -65,6 +81,13 @@ size_t drain(std::vector<Sample>& out);
 bool samples_half_full();
 std::vector<StatementText> take_new_statements();
 std::vector<PlanText> take_new_plans();
+
+// For the consumer alone: what every statement of this database did, except in the minute (since 2000-01-01) that still
+// runs; all_minutes: in that, too. Added to `out`.
+inline constexpr uint32_t all_minutes = 0xffffffffU;
+void take_counted_runs(uint32_t running_minute, CountedRuns& out);
+// In any backend: what it has counted itself goes to shared memory now.
+void flush_counted_runs();
 
 // In any backend, of its own database; empty when parameters are not sampled or the statement is forgotten.
 std::vector<ParameterSet> parameter_sets(uint64_t query_id, uint32_t user);

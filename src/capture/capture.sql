@@ -4,7 +4,8 @@ CREATE TYPE citadel.capture_figures AS (
     captured bigint, dropped_full bigint, dropped_memory bigint, dropped_busy bigint, discarded bigint,
     plans_captured bigint, plans_failed bigint, texts_truncated bigint, evicted bigint, repeated bigint,
     row_counts bigint, hook_errors bigint, statements bigint, plans bigint,
-    buffer_used_bytes bigint, buffer_size_bytes bigint);
+    buffer_used_bytes bigint, buffer_size_bytes bigint, delta_entries bigint, delta_capacity bigint,
+    deltas_evicted bigint, deltas_discarded bigint, deltas_busy bigint);
 REVOKE ALL ON TYPE citadel.capture_figures FROM PUBLIC;
 GRANT USAGE ON TYPE citadel.capture_figures TO pg_monitor;
 COMMENT ON TYPE citadel.capture_figures IS
@@ -25,6 +26,13 @@ COMMENT ON COLUMN citadel.capture_figures.statements IS 'Statements remembered a
 COMMENT ON COLUMN citadel.capture_figures.plans IS 'Plans remembered at the moment';
 COMMENT ON COLUMN citadel.capture_figures.buffer_used_bytes IS 'Shared memory in use for samples and texts';
 COMMENT ON COLUMN citadel.capture_figures.buffer_size_bytes IS 'Shared memory of capture in all';
+COMMENT ON COLUMN citadel.capture_figures.delta_entries IS
+'Entries in use of the memory in which the runs of all statements are counted (statement_history), between two minutes';
+COMMENT ON COLUMN citadel.capture_figures.delta_capacity IS 'How many it has (statement_buffer_size)';
+COMMENT ON COLUMN citadel.capture_figures.deltas_evicted IS
+'Statements counted with the rest of their database for a minute because there was no room';
+COMMENT ON COLUMN citadel.capture_figures.deltas_discarded IS 'Entries that nobody had stored for ten minutes, given up for others';
+COMMENT ON COLUMN citadel.capture_figures.deltas_busy IS 'Times that an entry had to wait for the next flush because of a lock';
 
 CREATE FUNCTION citadel.capture_counters()
 RETURNS citadel.capture_figures
@@ -97,3 +105,20 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp;
 REVOKE ALL ON FUNCTION citadel.debug_sample_waits() FROM PUBLIC;
 COMMENT ON FUNCTION citadel.debug_sample_waits() IS
 'For tests: looks once at what slow statements are waiting for, as the launcher does; false when none is slow';
+
+CREATE TYPE citadel.counted_run AS (
+    query_id bigint, plan_id bigint, user_id oid, toplevel boolean, minute timestamptz, calls bigint, errors bigint,
+    total_ms double precision, max_ms double precision, rows bigint, shared_hit bigint, shared_read bigint,
+    temp_blocks bigint, latency bytea, error_classes jsonb);
+REVOKE ALL ON TYPE citadel.counted_run FROM PUBLIC;
+COMMENT ON TYPE citadel.counted_run IS
+'What a statement did in a minute, or a part of that, as shared memory holds it; query_id 0: those without a place there';
+
+CREATE FUNCTION citadel.debug_take_runs()
+RETURNS SETOF citadel.counted_run
+AS 'MODULE_PATHNAME', 'citadel_debug_take_runs'
+LANGUAGE C VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp;
+REVOKE ALL ON FUNCTION citadel.debug_take_runs() FROM PUBLIC;
+COMMENT ON FUNCTION citadel.debug_take_runs() IS
+'For tests: takes what was counted of this database''s statements out of shared memory, that of this session included; '
+'nothing unless this session called debug_hold_capture()';

@@ -2,9 +2,11 @@
 
 #include "capture/capture.hpp"
 
+#include "capture/fast_path_pg.hpp"
 #include "capture/functions_pg.hpp"
 #include "capture/hooks_pg.hpp"
 #include "capture/parameters.hpp"
+#include "capture/plan_identity_pg.hpp"
 #include "capture/shared_pg.hpp"
 #include "pg/clock.hpp"
 #include "pg/compat.hpp"
@@ -62,8 +64,10 @@ ParameterSet unpacked(std::string_view packed) {
 
 void install() {
     register_buffer();
+    register_statements();
     pg::guard([] { EnableQueryId(); });
     install_hooks();
+    install_plan_identity();
 }
 
 namespace detail {
@@ -136,6 +140,25 @@ std::vector<PlanText> take_new_plans() {
     return taken;
 }
 
+void take_counted_runs(uint32_t running_minute, CountedRuns& out) {
+    if (!still_reader())
+        return;
+    StatementTable& table = *shared_statements();
+    table.drain(MyDatabaseId, running_minute, [&out](const SharedDelta& delta) { out.statements.push_back(delta); });
+    Figures figures;
+    ErrorClasses errors;
+    if (table.take_rest(reading, MyDatabaseId, figures, errors, out.rest_latencies)) {
+        out.has_rest = true;
+        out.rest.add(figures);
+        out.rest_errors.add(errors);
+    }
+}
+
+void flush_counted_runs() {
+    pg::require_preload("capture");
+    flush_statements();
+}
+
 std::vector<ParameterSet> parameter_sets(uint64_t query_id, uint32_t user) {
     std::vector<ParameterSet> sets;
     if (settings::sample_parameters == settings::sample_parameters_off)
@@ -174,6 +197,12 @@ Counters counters() {
     c.buffer_size = b.bytes();
     c.statements = store.count(Entry::Kind::statement);
     c.plans = store.count(Entry::Kind::plan);
+    const StatementTable& table = *shared_statements();
+    c.delta_entries = table.used();
+    c.delta_capacity = table.capacity();
+    c.deltas_evicted = table.evicted();
+    c.deltas_discarded = table.discarded();
+    c.deltas_busy = table.busy();
     return c;
 }
 

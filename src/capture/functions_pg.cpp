@@ -60,11 +60,14 @@ pg::Arg parameters_arg(const std::vector<capture::ParameterSet>& sets) {
 CITADEL_FUNCTION(citadel_capture_counters) {
     const capture::Counters c = capture::counters();
     auto number = [](std::uint64_t value) { return pg::arg(static_cast<std::int64_t>(value)); };
-    return pg::composite(fcinfo, {number(c.captured), number(c.dropped_full), number(c.dropped_memory),
-                                  number(c.dropped_busy), number(c.discarded), number(c.plans_captured),
-                                  number(c.plans_failed), number(c.texts_truncated), number(c.evicted),
-                                  number(c.repeated), number(c.row_counts), number(c.hook_errors), number(c.statements),
-                                  number(c.plans), number(c.buffer_used), number(c.buffer_size)});
+    return pg::composite(
+        fcinfo,
+        {number(c.captured),      number(c.dropped_full),   number(c.dropped_memory), number(c.dropped_busy),
+         number(c.discarded),     number(c.plans_captured), number(c.plans_failed),   number(c.texts_truncated),
+         number(c.evicted),       number(c.repeated),       number(c.row_counts),     number(c.hook_errors),
+         number(c.statements),    number(c.plans),          number(c.buffer_used),    number(c.buffer_size),
+         number(c.delta_entries), number(c.delta_capacity), number(c.deltas_evicted), number(c.deltas_discarded),
+         number(c.deltas_busy)});
 }
 
 // What shared memory remembers of this database's statements. Literals for superusers and the statement's own user.
@@ -144,4 +147,37 @@ CITADEL_FUNCTION(citadel_debug_sample_waits) {
     if (wanted)
         capture::sample_waits();
     PG_RETURN_BOOL(wanted);
+}
+
+CITADEL_FUNCTION(citadel_debug_take_runs) {
+    pg::require_preload("citadel.debug_take_runs()");
+    pg::ResultSet rows(fcinfo);
+    capture::flush_counted_runs();
+    capture::CountedRuns runs;
+    capture::take_counted_runs(capture::all_minutes, runs);
+    const auto number = [](std::uint64_t value) { return pg::arg(static_cast<std::int64_t>(value)); };
+    const auto add = [&](const capture::DeltaKey& key, const capture::Figures& f, const capture::ErrorClasses& errors,
+                         const capture::LatencyHistogram& latencies) {
+        constexpr const char* digits = "0123456789abcdef";
+        std::string hex = "\\x";
+        for (const char c : latencies.serial()) {
+            hex += digits[static_cast<unsigned char>(c) >> 4];
+            hex += digits[static_cast<unsigned char>(c) & 0xfU];
+        }
+        const std::string classes = capture::error_classes_json(errors);
+        rows.row({number(key.query_id), number(key.plan_id), pg::arg_oid(key.user), pg::arg(key.nested == 0),
+                  pg::arg_timestamptz(static_cast<TimestampTz>(key.minute) * USECS_PER_MINUTE), number(f.calls),
+                  number(f.errors), pg::arg(f.total_ms), pg::arg(f.max_ms), number(f.rows), number(f.shared_hit),
+                  number(f.shared_read), number(f.temp_blocks), pg::arg_as(BYTEAOID, hex),
+                  classes.empty() ? pg::null(JSONBOID) : pg::arg_as(JSONBOID, classes)});
+    };
+    for (const capture::SharedDelta& delta : runs.statements) {
+        capture::LatencyHistogram latencies;
+        for (std::uint32_t i = 0; i < delta.bucket_count; ++i)
+            latencies.add(delta.buckets[i], delta.counts[i]);
+        add(delta.key, delta.figures, delta.errors, latencies);
+    }
+    if (runs.has_rest)
+        add({}, runs.rest, runs.rest_errors, runs.rest_latencies);
+    return 0;
 }

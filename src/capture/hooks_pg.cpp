@@ -2,6 +2,7 @@
 
 #include "capture/hooks_pg.hpp"
 
+#include "capture/fast_path_pg.hpp"
 #include "capture/random.hpp"
 #include "capture/record_pg.hpp"
 #include "capture/repeat_table.hpp"
@@ -96,15 +97,19 @@ bool is_nested() {
     return nesting > 0 || (ActivePortal == nullptr && MyBackendType == B_BACKEND);
 }
 
+bool samples_wanted() {
+    return settings::slow_query_threshold_ms >= 0 && settings::sample_rate > 0;
+}
+
+// Somebody wants to know of the statements of this process.
+bool capturing() {
+    return settings::enabled && settings::capture && (settings::statement_history || samples_wanted()) &&
+           explain_depth == 0 && !IsParallelWorker() && captured_database() >= 0 && !is_own_worker();
+}
+
 bool to_be_watched(const QueryDesc* query, int eflags) {
-    if (!settings::enabled || !settings::capture || settings::slow_query_threshold_ms < 0)
-        return false;
-    if (!settings::capture_nested && is_nested())
-        return false;
-    if ((query->plannedstmt->queryId == 0 && !is_wrapped(query)) || (eflags & EXEC_FLAG_EXPLAIN_ONLY) != 0 ||
-        explain_depth > 0 || IsParallelWorker() || captured_database() < 0 || is_own_worker())
-        return false;
-    return settings::sample_rate >= 1.0 || draw() < settings::sample_rate;
+    return capturing() && (settings::capture_nested || !is_nested()) &&
+           (query->plannedstmt->queryId != 0 || is_wrapped(query)) && (eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0;
 }
 
 // Like InstrAlloc, but a statement does not fail because there is no memory left to time it. All counters, because
@@ -127,6 +132,8 @@ Watched describe(QueryDesc* query) {
     watched.length = query->plannedstmt->stmt_len;
     watched.user = GetUserId();
     watched.nested = is_nested();
+    watched.counted = settings::statement_history;
+    watched.sampled = samples_wanted() && (settings::sample_rate >= 1.0 || draw() < settings::sample_rate);
     if (is_wrapped(query)) {
         if (watched.location <= 0 && watched.length <= 0) {
             watched.location = wrapper.location;
@@ -162,8 +169,10 @@ void executor_start(QueryDesc* query, int eflags) {
     const bool watch = to_be_watched(query, eflags);
     Watched started;
     unsigned armed = armed_none;
-    if (watch) {
+    if (watch)
         started = describe(query);
+    const bool described = started.query_id != 0 && (started.sampled || started.counted);
+    if (described && started.sampled) {
         if (shared_buffer()->any_armed())
             armed = shared_buffer()->claim_armed(MyDatabaseId, started.query_id);
         started.counts_rows = (armed & armed_row_counts) != 0;
@@ -174,7 +183,7 @@ void executor_start(QueryDesc* query, int eflags) {
         previous_start(query, eflags);
     else
         standard_ExecutorStart(query, eflags);
-    if (!watch || started.query_id == 0) {
+    if (!described) {
         // An error may have left a watched run behind whose address this one has now.
         if (Watched* stale = watched_count > 0 ? find_watched(query) : nullptr; stale != nullptr)
             forget_watched(stale);
@@ -191,6 +200,8 @@ void publish(bool top_level) {
     if (slot == nullptr)
         return;
     constexpr std::int64_t not_before = 100'000; // microseconds: the sampler's own period
+    if (settings::slow_query_threshold_ms < 0)
+        return;
     const std::int64_t threshold = static_cast<std::int64_t>(settings::slow_query_threshold_ms) * 1000;
     slot->slow_at.store(GetCurrentStatementStartTimestamp() + std::max(threshold, not_before),
                         std::memory_order_release);
@@ -232,8 +243,10 @@ void failed(QueryDesc* query) {
     const int sqlstate = geterrcode();
     const Outcome outcome = outcome_of(sqlstate);
     const double ms = executing_ms(query);
+    if (watched->counted)
+        count_run(*watched, ms, sqlstate);
     // A timeout is the administrator's own limit: always worth a line.
-    if (settings::slow_query_threshold_ms >= 0 &&
+    if (watched->sampled && settings::slow_query_threshold_ms >= 0 &&
         (ms >= settings::slow_query_threshold_ms || outcome == Outcome::timeout))
         record_failed(*watched, ms, outcome, sqlstate);
     if (watched->counts_rows) // it could not keep its promise: another run shall
@@ -259,10 +272,12 @@ void executor_run(QueryDesc* query, ScanDirection direction, uint64 count, bool 
     --nesting;
     withdraw(top_level);
     Watched* watched = watched_count > 0 ? find_watched(query) : nullptr;
-    if (watched == nullptr || settings::slow_query_threshold_ms < 0)
+    if (watched == nullptr)
         return;
-    if (const double ms = executing_ms(query); ms >= settings::slow_query_threshold_ms)
-        note_slow(*watched, ms);
+    watched->run_ms = executing_ms(query);
+    if (watched->sampled && settings::slow_query_threshold_ms >= 0 &&
+        watched->run_ms >= settings::slow_query_threshold_ms)
+        note_slow(*watched, watched->run_ms);
 }
 
 void finish(QueryDesc* query) {
@@ -328,9 +343,13 @@ void finished(QueryDesc* query) {
         return;
     const Watched watched = *found;
     forget_watched(found);
-    if (query->totaltime == nullptr || settings::slow_query_threshold_ms < 0)
+    if (query->totaltime == nullptr)
         return;
     const double ms = executing_ms(query);
+    if (watched.counted)
+        count_run(watched, ms, 0);
+    if (!watched.sampled || settings::slow_query_threshold_ms < 0)
+        return;
     if (watched.counts_rows)
         record_row_counts(watched);
     count_repeat(watched, ms);
@@ -404,9 +423,16 @@ void process_utility(PlannedStmt* statement, const char* text, bool read_only_tr
 void transaction_ends(XactEvent event, void*) {
     if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
         return;
-    for (; watched_count > 0; --watched_count)
-        if (watched_runs[watched_count - 1].plan_id != 0)
-            record_rolled_back(watched_runs[watched_count - 1]);
+    for (; watched_count > 0; --watched_count) {
+        const Watched& watched = watched_runs[watched_count - 1];
+        if (watched.counted && watched.run_ms > 0)
+            count_rolled_back(watched);
+        if (watched.plan_id != 0)
+            record_rolled_back(watched);
+    }
+    // An error has taken the timer away that would do it.
+    if (event == XACT_EVENT_ABORT)
+        flush_statements();
     if (repeats.empty())
         return;
     for (int i = 0; i < repeats.size(); ++i)
@@ -415,6 +441,10 @@ void transaction_ends(XactEvent event, void*) {
 }
 
 } // namespace
+
+bool plans_are_watched() {
+    return capturing() && (settings::capture_nested || nesting == 0);
+}
 
 void install_hooks() {
     previous_start = ExecutorStart_hook;

@@ -5,4 +5,7 @@ namespace citadel::capture {
 
 void install_hooks();
 
+// Whether a statement that is being planned now would be watched when it runs.
+bool plans_are_watched();
+
 } // namespace citadel::capture

@@ -229,7 +229,9 @@ PlanShape plan_shape(const PlannedStmt* plan) {
     const ListCell* cell;
     foreach (cell, plan->subplans)
         hash.add(walker.node(static_cast<const Plan*>(lfirst(cell)), 0));
-    return {hash.value(), walker.nodes()};
+    // 63 bits, so that SQL shows it as a positive number and there is room for a mark beside it; 0 says unknown.
+    const std::uint64_t id = hash.value() & INT64_MAX;
+    return {id != 0 ? id : 1, walker.nodes()};
 }
 
 } // namespace citadel::capture

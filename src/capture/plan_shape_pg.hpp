@@ -1,4 +1,9 @@
 // Identity of a plan: a hash of its tree that is the same for all constants and all sets of partitions.
+//
+// Tables and indexes go into it by OID, as they do into the query_id that it stands beside: OIDs survive restarts and
+// pg_upgrade, need no catalogue (which is out of reach when a statement has failed), and tell apart what has the same
+// name in two schemas. What gets a new OID is another plan: an index after REINDEX CONCURRENTLY, everything after a
+// dump and restore.
 #pragma once
 
 #include "pg/server.hpp"

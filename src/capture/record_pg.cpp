@@ -1,6 +1,7 @@
 #include "capture/record_pg.hpp"
 
 #include "capture/explain_pg.hpp"
+#include "capture/plan_identity_pg.hpp"
 #include "capture/plan_shape_pg.hpp"
 #include "capture/random.hpp"
 #include "capture/shape_hash.hpp"
@@ -214,7 +215,7 @@ void record_finished(const Watched& watched, double duration_ms) {
 void note_slow(Watched& watched, double duration_ms) {
     const Instrumentation* total = watched.query->totaltime;
     if (watched.plan_id == 0) {
-        watched.plan_id = plan_shape(watched.query->plannedstmt).id;
+        watched.plan_id = plan_identity(watched.query->plannedstmt);
         remember_text(watched, pg::now());
     }
     watched.slow_ms = duration_ms;

@@ -22,7 +22,10 @@ struct Watched {
     int length = 0;
     Oid user = InvalidOid;
     bool nested = false;
+    bool sampled = false;     // becomes a sample if it is slow
+    bool counted = false;     // by the fast path
     bool counts_rows = false; // armed: its nodes are instrumented
+    double run_ms = 0;        // after each run, there being more of a cursor
     // Once it has been slow and before it has ended: what is left to report when its portal is rolled back.
     double slow_ms = 0;
     std::int64_t rows = 0;

@@ -69,4 +69,12 @@ pg::Arg TextArray::arg() const {
     return made(TEXTOID, texts, nulls_);
 }
 
+pg::Arg BytesArray::arg() const {
+    std::vector<Datum> bytes;
+    bytes.reserve(values_.size());
+    for (const std::string& value : values_)
+        bytes.push_back(PointerGetDatum(pg::to_text(value))); // bytea and text lie in memory alike
+    return made(BYTEAOID, bytes, std::vector<char>(values_.size(), 0));
+}
+
 } // namespace citadel::history

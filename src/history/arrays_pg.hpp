@@ -33,4 +33,13 @@ class TextArray {
     std::vector<char> nulls_;
 };
 
+class BytesArray {
+  public:
+    void add(std::string value) { values_.push_back(std::move(value)); }
+    pg::Arg arg() const; // bytea[]
+
+  private:
+    std::vector<std::string> values_;
+};
+
 } // namespace citadel::history

@@ -31,6 +31,7 @@ namespace citadel::history {
 namespace {
 
 constexpr int snapshot_period_ms = 60 * 1000;
+constexpr int statements_period_ms = 5000; // looks whether a minute is over
 constexpr const char* memory_name = "citadel_opt history";
 
 // Requests to the scheduler of one database, numbered: what it has answered is up to which number.
@@ -81,6 +82,7 @@ void transaction_ended(XactEvent event, void*) {
     }
     answering_drain = answering_snapshot = 0;
     drain_ended(committed);
+    counted_runs_ended(committed);
 }
 
 // In the scheduler, at its first tick.
@@ -123,12 +125,19 @@ void drain_tick() {
     take_desk();
     answering_drain = requests();
     drain();
+    if (answering_drain > own_desk->drained)
+        store_counted_runs(true);
 }
 
 void snapshot_tick() {
     take_desk();
     answering_snapshot = requests();
     snapshot();
+}
+
+void statements_tick() {
+    take_desk();
+    store_counted_runs(false);
 }
 
 bool drain_urgent() {
@@ -180,6 +189,7 @@ void collect(TimestampTz deadline) {
             ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "no scheduler of citadel_opt is running in this database", {},
             "It starts within a minute of CREATE EXTENSION, if citadel_opt.enabled is on and citadel_opt.databases "
             "allows this database.");
+    capture::flush_counted_runs();
     const uint64 number = ask(desk);
     while (!answered(desk, number)) {
         if (GetCurrentTimestamp() >= deadline)
@@ -233,6 +243,7 @@ bool record_source(const char* source, TimestampTz at, const std::function<void(
 void install() {
     pg::register_shared_memory({memory_name, memory_size, attach, 1});
     jobs::register_tick({"drain", drain_tick, [] { return settings::sample_interval_s * 1000; }, drain_urgent});
+    jobs::register_tick({"statements", statements_tick, [] { return statements_period_ms; }});
     jobs::register_tick({"snapshot", snapshot_tick, [] { return snapshot_period_ms; }, snapshot_urgent});
 }
 

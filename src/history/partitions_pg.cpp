@@ -16,14 +16,14 @@ bool exists(pg::Spi& spi, const std::string& name) {
                 .empty();
 }
 
-// Rows come in the order of their time, so a block range index over it costs next to nothing; samples are also looked
-// up by statement.
+// Rows come in the order of their time, so a block range index over it costs next to nothing; samples and
+// buckets are also looked up by statement.
 void add_indexes(pg::Spi& spi, const std::string& table, const std::string& partition) {
     const std::string time = table == "sample" ? "ended_at" : "at";
     spi.execute("CREATE INDEX " + partition + "_time ON citadel." + partition + " USING brin (" + time +
                 ") WITH (pages_per_range = 16, autosummarize = on)");
-    if (table == "sample")
-        spi.execute("CREATE INDEX " + partition + "_query ON citadel." + partition + " (query_id, ended_at)");
+    if (table == "sample" || table == "statement_minute" || table == "statement_hour")
+        spi.execute("CREATE INDEX " + partition + "_query ON citadel." + partition + " (query_id, " + time + ")");
 }
 
 } // namespace

@@ -21,6 +21,11 @@ void ensure_partition(const char* table, std::int64_t day);
 // The partitions of all tables for the day of `now` and the one after; looks only when a new day has begun.
 void ensure_partitions_ahead(TimestampTz now);
 
+// What the fast path counted -> minutes -> hours and days. Not the minute that still runs, unless `all`.
+void store_counted_runs(bool all);
+// At the end of its transaction, like drain_ended().
+void counted_runs_ended(bool committed) noexcept;
+
 void drain();    // capture buffer -> tables
 void snapshot(); // counters -> deltas
 // At the end of the transaction in which drain() stored its samples: forgets them, or keeps them for the next one.

@@ -32,8 +32,8 @@ constexpr int attempts = 8;
 constexpr long first_pause_ms = 100;
 
 // Partitions that end before `cutoff`, by their true bounds, oldest first. A history partition is a child of one of the
-// four parents, whatever its name.
-std::vector<std::string> expired_partitions(TimestampTz cutoff) {
+// parents, whatever its name.
+std::vector<std::string> expired_partitions(std::vector<std::string> tables, TimestampTz cutoff) {
     pg::Spi spi;
     const pg::Rows rows = spi.query(
         "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid "
@@ -43,9 +43,7 @@ std::vector<std::string> expired_partitions(TimestampTz cutoff) {
         "::timestamptz) AS upper_bound (at) WHERE pn.nspname = 'citadel' AND p.relname = ANY ($1) AND upper_bound.at "
         "<= $2 "
         "ORDER BY upper_bound.at, 1",
-        {pg::arg_as(TEXTARRAYOID, pg::text_array_literal({std::begin(history::partitioned_tables),
-                                                          std::end(history::partitioned_tables)})),
-         pg::arg_timestamptz(cutoff)});
+        {pg::arg_as(TEXTARRAYOID, pg::text_array_literal(tables)), pg::arg_timestamptz(cutoff)});
     std::vector<std::string> names;
     for (std::size_t i = 0; i < rows.size(); ++i)
         names.push_back(rows.text(i, 0));
@@ -97,12 +95,22 @@ void prune(const std::string& table, const std::string& condition, TimestampTz c
     } while (deleted == rows_per_delete);
 }
 
+// The buckets of statements have retentions of their own, everything else has that of the history.
+int retention_of(std::string_view table) {
+    if (table == "statement_minute")
+        return settings::minute_retention_min;
+    return table == "statement_hour" ? settings::hour_retention_min : settings::history_retention_min;
+}
+
 void maintain(std::int64_t) {
-    const TimestampTz cutoff = pg::now() - static_cast<TimestampTz>(settings::history_retention_min) * USECS_PER_MINUTE;
+    const auto ago = [](int minutes) { return pg::now() - static_cast<TimestampTz>(minutes) * USECS_PER_MINUTE; };
+    const TimestampTz cutoff = ago(settings::history_retention_min);
     std::vector<std::string> busy;
-    for (const std::string& name : expired_partitions(cutoff))
-        if (!drop(name))
-            busy.push_back(name);
+    for (const std::string_view table : history::partitioned_tables)
+        for (const std::string& name : expired_partitions({std::string(table)}, ago(retention_of(table))))
+            if (!drop(name))
+                busy.push_back(name);
+    prune("citadel.statement_day", "t.at < $1", ago(settings::day_retention_min));
     prune("citadel.statement", "t.last_seen < $1", cutoff);
     prune("citadel.parameter_set", "t.captured_at < $1", cutoff);
     prune("citadel.plan",

@@ -15,10 +15,17 @@ extern double sample_rate;            // share of slow statements that are captu
 extern int sample_interval_s;         // scheduler drains that often
 extern int sample_parameters;         // SampleParameters
 extern int capture_buffer_kb;         // shared memory for samples, texts, plans and parameters
+extern bool statement_history;        // counts every statement
+extern int statement_buffer_kb;       // shared memory for what statements did in a minute
+extern int statement_flush_ms;        // a process adds what it counted to that memory so often
 extern char* databases;               // '*' or a comma-separated list of names
 extern int max_job_workers;           // in the whole cluster
 extern int advise_planning_limit_ms;  // 0: none
 extern int advise_interval_s;         // 0: the advise job is not scheduled
+extern int history_statements;        // that have rows of their own in a minute
+extern int minute_retention_min;      // age at which minutes are dropped
+extern int hour_retention_min;        // hours
+extern int day_retention_min;         // days
 extern int history_retention_min;     // age at which history is dropped
 extern int unused_index_age_min;      // not scanned for so long: unused
 extern int lifecycle_batch_ms;        // a batch of rows shall take about that long

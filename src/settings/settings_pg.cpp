@@ -17,10 +17,17 @@ double sample_rate = 1.0;
 int sample_interval_s = 10;
 int sample_parameters = sample_parameters_memory;
 int capture_buffer_kb = 16 * 1024;
+bool statement_history = true;
+int statement_buffer_kb = 4 * 1024;
+int statement_flush_ms = 2000;
 char* databases = nullptr;
 int max_job_workers = 2;
 int advise_interval_s = 60 * 60;
 int advise_planning_limit_ms = 5000;
+int history_statements = 200;
+int minute_retention_min = 7 * 24 * 60;
+int hour_retention_min = 90 * 24 * 60;
+int day_retention_min = 732 * 24 * 60;
 int history_retention_min = 30 * 24 * 60;
 int unused_index_age_min = 30 * 24 * 60;
 int audit_retention_min = 0;
@@ -98,6 +105,14 @@ const Setting table[] = {
      "They are written earlier when the buffer is half full."},
     {"citadel_opt.capture_buffer_size", Int{&capture_buffer_kb, 1024, 1024 * 1024}, PGC_POSTMASTER, GUC_UNIT_KB,
      "Shared memory for captured samples, texts, plans and parameters.", "What does not fit is dropped and counted."},
+    {"citadel_opt.statement_history", Bool{&statement_history}, PGC_SUSET, 0,
+     "Counts what every statement did: calls, errors, time, rows, blocks, and a histogram of latencies.",
+     "Slow or not; slow ones are captured besides."},
+    {"citadel_opt.statement_buffer_size", Int{&statement_buffer_kb, 64, 1024 * 1024}, PGC_POSTMASTER, GUC_UNIT_KB,
+     "Shared memory for what statements did in the last minute.",
+     "When it is full the least used statements are counted together."},
+    {"citadel_opt.statement_flush_interval", Int{&statement_flush_ms, 10, 60 * 1000}, PGC_SIGHUP, GUC_UNIT_MS,
+     "Each process adds what it counted to shared memory this often.", nullptr},
     {"citadel_opt.databases", String{&databases, "*"}, PGC_SIGHUP, GUC_LIST_INPUT,
      "Databases in which the background workers may run.", "A comma-separated list of names, or * for all."},
     {"citadel_opt.max_job_workers", Int{&max_job_workers, 0, 64}, PGC_SIGHUP, 0,
@@ -109,6 +124,15 @@ const Setting table[] = {
      "The index advisor runs this often in each database.", "0 turns the schedule off; run_job('advise') still works."},
     {"citadel_opt.history_retention", Int{&history_retention_min, day_min, 100 * 366 * day_min}, PGC_SIGHUP,
      GUC_UNIT_MIN, "Age at which history is dropped.", "History is dropped by whole days."},
+    {"citadel_opt.history_statements", Int{&history_statements, 1, 10000}, PGC_SIGHUP, 0,
+     "Statements that have rows of their own in the history of a minute.",
+     "Those with the most time; the others share a row. Hours and days have five times as many."},
+    {"citadel_opt.minute_retention", Int{&minute_retention_min, day_min, 100 * 366 * day_min}, PGC_SIGHUP, GUC_UNIT_MIN,
+     "Age at which what statements did minute by minute is dropped.", "By whole days."},
+    {"citadel_opt.hour_retention", Int{&hour_retention_min, day_min, 100 * 366 * day_min}, PGC_SIGHUP, GUC_UNIT_MIN,
+     "Age at which what statements did hour by hour is dropped.", "By whole days."},
+    {"citadel_opt.day_retention", Int{&day_retention_min, day_min, 100 * 366 * day_min}, PGC_SIGHUP, GUC_UNIT_MIN,
+     "Age at which what statements did day by day is deleted.", nullptr},
     {"citadel_opt.unused_index_age", Int{&unused_index_age_min, day_min, 100 * 366 * day_min}, PGC_SUSET, GUC_UNIT_MIN,
      "An index counts as unused when nothing scanned it for so long.", "It must have been watched that long, too."},
     {"citadel_opt.lifecycle_batch_ms", Int{&lifecycle_batch_ms, 1, 60 * 1000}, PGC_SIGHUP, GUC_UNIT_MS,

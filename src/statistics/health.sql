@@ -33,7 +33,8 @@ CREATE FUNCTION citadel.health() RETURNS jsonb
         SELECT i.inhrelid AS oid, i.inhparent::regclass::text AS parent
         FROM pg_inherits AS i
         WHERE i.inhparent IN ('citadel.sample'::regclass, 'citadel.statement_delta'::regclass,
-            'citadel.table_delta'::regclass, 'citadel.index_delta'::regclass)
+            'citadel.table_delta'::regclass, 'citadel.index_delta'::regclass, 'citadel.statement_minute'::regclass,
+            'citadel.statement_hour'::regclass)
     ), history AS MATERIALIZED (
         SELECT (SELECT max(s.ended_at) FROM citadel.sample AS s) AS newest_sample,
             (SELECT count(*) FROM partition) AS partitions,
@@ -43,9 +44,10 @@ CREATE FUNCTION citadel.health() RETURNS jsonb
                     UNION ALL SELECT c.reltoastrelid FROM partition AS p JOIN pg_class AS c ON c.oid = p.oid
                         WHERE c.reltoastrelid <> 0
                     UNION ALL SELECT x.oid FROM (VALUES ('citadel.statement'::regclass), ('citadel.plan'),
-                        ('citadel.parameter_set')) AS x (oid)
+                        ('citadel.parameter_set'), ('citadel.statement_day')) AS x (oid)
                     UNION ALL SELECT c.reltoastrelid FROM pg_class AS c
-                        WHERE c.oid IN ('citadel.statement'::regclass, 'citadel.plan'::regclass)) AS f) AS bytes,
+                        WHERE c.oid IN ('citadel.statement'::regclass, 'citadel.plan'::regclass,
+                            'citadel.statement_day'::regclass) AND c.reltoastrelid <> 0) AS f) AS bytes,
             (SELECT jsonb_object_agg(s.source, jsonb_build_object('last_at', s.last_at, 'failure', s.failure))
                 FROM citadel.snapshot_state AS s) AS sources
     ), advisor AS MATERIALIZED (
