@@ -51,6 +51,25 @@ SELECT first_broken, problem FROM citadel.verify_audit_log('1200:' || repeat('a'
 SELECT first_broken, problem FROM citadel.verify_audit_log(repeat('a', 64));
 SELECT * FROM citadel.verify_audit_log('something else');
 
+-- The tools of a forger who knows the format: first .. last with a forged first entry, each linked to the one before.
+CREATE FUNCTION pg_temp.hash_of(e citadel.audit_entry) RETURNS bytea LANGUAGE sql AS
+    $$ SELECT sha256(convert_to('citadel_opt audit 1', 'UTF8') || '\x00'::bytea
+    || pg_temp.field(e.seq::text) || pg_temp.field(((extract(epoch FROM e.at) * 1000000)::bigint)::text) || pg_temp.field(e.actor)
+    || pg_temp.field(e.action) || pg_temp.field(e.outcome) || pg_temp.field(e.subject_oid::text) || pg_temp.field(e.subject_schema)
+    || pg_temp.field(e.subject_name) || pg_temp.field(e.policy_id::text) || pg_temp.field(e.policy_version::text)
+    || pg_temp.field(e.lower_bound) || pg_temp.field(e.upper_bound) || pg_temp.field(e.row_count::text) || pg_temp.field(e.checksum)
+    || pg_temp.field(e.lsn::text) || pg_temp.field(e.reason) || pg_temp.field(e.detail::text)
+    || pg_temp.field(encode(e.previous_hash, 'hex'))) $$;
+CREATE PROCEDURE pg_temp.forge(first bigint, last bigint) LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE citadel.audit_entry SET reason = 'forged' WHERE seq = first;
+    FOR i IN first .. last LOOP
+        UPDATE citadel.audit_entry AS e SET previous_hash = coalesce((SELECT b.hash FROM citadel.audit_entry AS b WHERE b.seq = i - 1), e.previous_hash)
+        WHERE e.seq = i;
+        UPDATE citadel.audit_entry AS e SET hash = pg_temp.hash_of(e) WHERE e.seq = i;
+    END LOOP;
+END $$;
+
 -- Whoever switches the trigger off can edit; that is found.
 BEGIN;
 ALTER TABLE citadel.audit_entry DISABLE TRIGGER audit_guard;
@@ -69,6 +88,27 @@ SELECT entries, first_broken, problem FROM citadel.verify_audit_log();
 ROLLBACK TO edit;
 DELETE FROM citadel.audit_entry WHERE seq = 1;
 SELECT entries, first_broken, problem FROM citadel.verify_audit_log();
+ROLLBACK TO edit;
+-- A forger who knows the format. One entry whose own hash is right again: the next one does not follow it.
+CALL pg_temp.forge(7, 7);
+SELECT entries, first_broken, problem FROM citadel.verify_audit_log();
+ROLLBACK TO edit;
+-- A stretch of them; from one on to the end, which only a head from outside tells; a stretch removed and the rest linked anew.
+CALL pg_temp.forge(7, 1500);
+SELECT entries, first_broken, problem FROM citadel.verify_audit_log();
+ROLLBACK TO edit;
+CALL pg_temp.forge(1150, 2500);
+SELECT entries, first_broken, problem FROM citadel.verify_audit_log();
+SELECT entries, first_broken, problem FROM citadel.verify_audit_log(:'head_1200');
+SELECT entries, first_broken, problem FROM citadel.verify_audit_log(:'head_2500');
+ROLLBACK TO edit;
+DELETE FROM citadel.audit_entry WHERE seq BETWEEN 1000 AND 1099;
+SELECT entries, first_broken, problem FROM citadel.verify_audit_log();
+UPDATE citadel.audit_entry SET seq = seq - 100 WHERE seq >= 1100;
+CALL pg_temp.forge(1000, 2400);
+SELECT entries, first_broken, problem FROM citadel.verify_audit_log();
+SELECT entries, first_broken, problem FROM citadel.verify_audit_log(:'head_1200');
+SELECT entries, first_broken, problem FROM citadel.verify_audit_log(:'head_2500');
 ROLLBACK TO edit;
 -- Cut off at the end, or wholly computed anew: found with a head from outside only.
 DELETE FROM citadel.audit_entry WHERE seq > 2400;
