@@ -248,7 +248,7 @@ std::string holds_on(const Policy& policy, Oid partition, Place lower, Place upp
         if (!hold.predicate.empty() || policy.mode == TableMode::keep) {
             bool held = true;
             const std::string sql =
-                "SELECT FROM " + pg::qualified_name(partition) + " WHERE " + condition_of(policy, hold) + " LIMIT 1";
+                "SELECT 1 FROM " + pg::qualified_name(partition) + " WHERE " + condition_of(policy, hold) + " LIMIT 1";
             if (const auto error = pg::try_subtransaction([&] {
                     pg::RoleScope as(pg::owner_of(partition));
                     pg::Spi spi;

@@ -76,6 +76,7 @@ Rows Spi::query(const std::string& sql, const std::vector<Arg>& arguments, long 
     SPITupleTable* table = SPI_tuptable;
     if (table == nullptr)
         return rows;
+    rows.rows_ = table->numvals;
     rows.columns_ = static_cast<std::size_t>(table->tupdesc->natts);
     rows.cells_.reserve(rows.columns_ * table->numvals);
     for (std::uint64_t row = 0; row < table->numvals; ++row) {

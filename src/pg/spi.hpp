@@ -12,8 +12,8 @@ namespace citadel::pg {
 // gives the empty string, 0 or false; ask is_null() where that matters.
 class Rows {
   public:
-    std::size_t size() const { return cells_.size() / (columns_ == 0 ? 1 : columns_); }
-    bool empty() const { return cells_.empty(); }
+    std::size_t size() const { return rows_; } // a row may have no column
+    bool empty() const { return rows_ == 0; }
     bool is_null(std::size_t row, std::size_t column) const { return !cell(row, column).has_value(); }
     const std::string& text(std::size_t row, std::size_t column) const;
     std::int64_t int64(std::size_t row, std::size_t column) const;
@@ -26,6 +26,7 @@ class Rows {
     const std::optional<std::string>& cell(std::size_t row, std::size_t column) const {
         return cells_.at(row * columns_ + column);
     }
+    std::size_t rows_ = 0;
     std::size_t columns_ = 0;
     std::vector<std::optional<std::string>> cells_;
 };

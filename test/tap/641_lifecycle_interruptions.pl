@@ -219,13 +219,15 @@ foreach my $case ([ 'damaged', sub { my ($f) = @_; open(my $h, '+<:raw', $f) or 
 }
 
 # A hold that is placed between the plan and the step.
-foreach my $case ([ 'lifecycle_detach_start', 'detaching', 'schema' ], [ 'lifecycle_archive_start', 'closed', 'schema' ], [ 'lifecycle_copying', 'copying', 'schema' ],
-	[ 'lifecycle_drop_start', 'dropping', "file:$archives/a" ])
+my ($by_time, $by_predicate) = ("'2020-01-10', '2020-01-11'", "NULL, NULL");
+foreach my $case ([ 'lifecycle_detach_start', 'detaching', 'schema', $by_predicate ], [ 'lifecycle_archive_start', 'closed', 'schema', $by_time ], [ 'lifecycle_copying', 'copying', 'schema', $by_predicate ],
+	[ 'lifecycle_drop_start', 'dropping', "file:$archives/a", $by_time ], [ 'lifecycle_drop_start', 'dropping', "file:$archives/a", $by_predicate ])
 {
-	my ($point, $state, $to) = @$case;
+	my ($point, $state, $to, $times) = @$case;
+	my $predicate = $times eq $by_predicate ? ", predicate => 'id = 17'" : '';
 	my ($table, $policy) = old_table($node, $to, 'archive');
 	my $run = stop_at($point, $policy, $state, 2500);
-	my $hold = sql("SET ROLE owner; SELECT citadel.place_hold('$table', '2020-01-10', '2020-01-11', 'case at $point')");
+	my $hold = sql("SET ROLE owner; SELECT citadel.place_hold('$table', $times, 'case at $point'$predicate)");
 	wait_for($run);
 	set_fault($node, '');
 	like(last_error($policy), qr/is held: hold $hold/, "held at $point: not moved, not dropped");
