@@ -143,6 +143,23 @@ void start_over() {
     open_transaction->emplace("job");
 }
 
+void repeatable_read(const std::function<void()>& work) {
+    // Read when a transaction starts.
+    struct Level {
+        int before = DefaultXactIsoLevel;
+        Level() { DefaultXactIsoLevel = XACT_REPEATABLE_READ; }
+        Level(const Level&) = delete;
+        Level& operator=(const Level&) = delete;
+        ~Level() { DefaultXactIsoLevel = before; }
+    };
+    {
+        const Level level;
+        checkpoint();
+    }
+    work();
+    checkpoint();
+}
+
 void run_outside(const std::string& statement, std::uint32_t user) {
     if (open_transaction == nullptr || !open_transaction->has_value())
         pg::raise(ERRCODE_INTERNAL_ERROR, "run_outside() outside a job run");

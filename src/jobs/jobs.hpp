@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -53,6 +54,8 @@ void forget_registrations();
 // In a job's run() alone: commits, and begins anew. Anything the run keeps across it must not live in the
 // transaction's memory.
 void checkpoint();
+// In a job's run() alone: commits, runs `work` in a REPEATABLE READ transaction, commits, and begins anew.
+void repeatable_read(const std::function<void()>& work);
 // In a job's run() alone: aborts, after an error that the run survives, and begins anew.
 void start_over();
 // In a job's run() alone: commits, runs `statement` as a top-level statement of its own, up to its first commit as the

@@ -10,6 +10,7 @@
 #include "lifecycle/archive_load_pg.hpp"
 #include "lifecycle/archive_schema_pg.hpp"
 #include "lifecycle/archive_server_pg.hpp"
+#include "lifecycle/create_pg.hpp"
 #include "lifecycle/writers_pg.hpp"
 #include "pg/fault.hpp"
 #include "pg/write_as.hpp"
@@ -218,29 +219,8 @@ void fit(pg::Spi& spi, Entry& entry) {
     std::vector<std::string> statements;
     for (const TargetColumn& column : missing_columns(spi, entry))
         statements.push_back("ALTER TABLE " + table + " ADD COLUMN " + column.definition);
-    const pg::Rows constraints = spi.query(
-        "SELECT pg_catalog.format('ALTER TABLE %s ADD %s%s', $2, CASE WHEN contype = 'c' THEN "
-        "pg_catalog.format('CONSTRAINT %I ', conname) ELSE '' END, pg_catalog.pg_get_constraintdef(oid)) "
-        "FROM pg_catalog.pg_constraint WHERE conrelid = $1 AND contype IN ('c', 'p', 'u') ORDER BY contype, conname",
-        {pg::arg_oid(entry.target), pg::arg(table)});
-    for (std::size_t i = 0; i < constraints.size(); ++i)
-        statements.push_back(constraints.text(i, 0));
-    // An index's definition names its table once, in front of USING; what follows fits every table of that shape.
-    const pg::Rows indexes = spi.query(
-        "SELECT head || ' ON ' || $2 || pg_catalog.substr(definition, pg_catalog.length(front) + 1) FROM ("
-        "SELECT pg_catalog.pg_get_indexdef(i.indexrelid) AS definition, "
-        "CASE WHEN i.indisunique THEN 'CREATE UNIQUE INDEX' ELSE 'CREATE INDEX' END AS head, "
-        "pg_catalog.format('CREATE %sINDEX %I ON ONLY %I.%I', CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END, "
-        "x.relname, n.nspname, t.relname) AS front "
-        "FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS x ON x.oid = i.indexrelid "
-        "JOIN pg_catalog.pg_class AS t ON t.oid = i.indrelid "
-        "JOIN pg_catalog.pg_namespace AS n ON n.oid = t.relnamespace "
-        "WHERE i.indrelid = $1 AND i.indisvalid AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint AS c "
-        "WHERE c.conindid = i.indexrelid AND c.contype IN ('p', 'u', 'x'))) AS d "
-        "WHERE pg_catalog.starts_with(definition, front)",
-        {pg::arg_oid(entry.target), pg::arg(table)});
-    for (std::size_t i = 0; i < indexes.size(); ++i)
-        statements.push_back(indexes.text(i, 0));
+    for (std::string& statement : matching_statements(entry.target, table, "cpu"))
+        statements.push_back(std::move(statement));
     pg::execute_as(owner_of(entry.target), statements);
     pg::fault_point("archive_restore_fitted");
     set_step(spi, entry, "attach");

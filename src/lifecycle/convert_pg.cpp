@@ -25,7 +25,7 @@ namespace {
 class Conversion : Task {
   public:
     Conversion(const Policy& policy, const Zone& zone, operation::Row row)
-        : Task(policy, std::move(row), "convert"), zone_(zone), column_(pg::quote_identifier(policy.column)),
+        : Task(policy, zone, std::move(row), "convert"), column_(pg::quote_identifier(policy.column)),
           check_("citadel_conversion_" + std::to_string(row_.id)) {}
 
     void run() {
@@ -50,7 +50,6 @@ class Conversion : Task {
     void swap_tables();
     void cancel();
 
-    const Zone& zone_;
     std::string column_, check_;
 };
 

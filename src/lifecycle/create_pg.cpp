@@ -137,6 +137,46 @@ void attach(const Policy& policy, Oid table, Place lower, Place upper) {
                                   ") TO (" + bound_literal(upper, policy) + ")"});
 }
 
+std::vector<std::string> matching_statements(Oid parent, const std::string& table, const std::string& constraints) {
+    std::vector<std::string> statements;
+    pg::Spi spi;
+    const pg::Rows wanted =
+        spi.query("SELECT pg_catalog.format('ALTER TABLE %s ADD %s%s', $2, CASE WHEN contype = 'c' THEN "
+                  "pg_catalog.format('CONSTRAINT %I ', conname) ELSE '' END, pg_catalog.pg_get_constraintdef(oid)) "
+                  "FROM pg_catalog.pg_constraint WHERE conrelid = $1 AND pg_catalog.strpos($3, contype::text) > 0 "
+                  "ORDER BY contype, conname",
+                  {pg::arg_oid(parent), pg::arg(table), pg::arg(constraints)});
+    for (std::size_t i = 0; i < wanted.size(); ++i)
+        statements.push_back(wanted.text(i, 0));
+    // An index's definition names its table once, in front of USING; what follows fits every table of that shape.
+    const pg::Rows indexes = spi.query(
+        "SELECT head || ' ON ' || $2 || pg_catalog.substr(definition, pg_catalog.length(front) + 1) FROM ("
+        "SELECT pg_catalog.pg_get_indexdef(i.indexrelid) AS definition, "
+        "CASE WHEN i.indisunique THEN 'CREATE UNIQUE INDEX' ELSE 'CREATE INDEX' END AS head, "
+        "pg_catalog.format('CREATE %sINDEX %I ON ONLY %I.%I', CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END, "
+        "x.relname, n.nspname, t.relname) AS front "
+        "FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS x ON x.oid = i.indexrelid "
+        "JOIN pg_catalog.pg_class AS t ON t.oid = i.indrelid "
+        "JOIN pg_catalog.pg_namespace AS n ON n.oid = t.relnamespace "
+        "WHERE i.indrelid = $1 AND i.indisvalid AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint AS c "
+        "WHERE c.conindid = i.indexrelid AND c.contype IN ('p', 'u', 'x'))) AS d "
+        "WHERE pg_catalog.starts_with(definition, front)",
+        {pg::arg_oid(parent), pg::arg(table)});
+    for (std::size_t i = 0; i < indexes.size(); ++i)
+        statements.push_back(indexes.text(i, 0));
+    return statements;
+}
+
+void give_replica_identity(const Policy& policy, const std::vector<Partition>& partitions) {
+    pg::write_as(policy.owner, [&](pg::Spi& spi) {
+        if (spi.query("SELECT relreplident = 'd' FROM pg_class WHERE oid = $1", {pg::arg_oid(policy.relation)})
+                .boolean(0, 0))
+            return;
+        for (const Partition& partition : partitions)
+            copy_replica_identity(spi, policy, partition.oid);
+    });
+}
+
 void give_parents_properties(const Policy& policy, Oid partition) {
     if (pg::owner_of(partition) != policy.owner) {
         pg::Spi spi;

@@ -156,6 +156,8 @@ std::map<std::uint32_t, std::string> read_obstacles(const Policy& policy, const 
         "(a.restored_at + $7::bigint * interval '1 microsecond')::text FROM citadel.archive_entry a "
         "WHERE a.restored_oid = c.oid AND c.relispartition AND a.restored_at + $7::bigint * interval '1 microsecond' > "
         "$8 "
+        "UNION ALL SELECT 8, 'it is being split (operation ' || o.operation_id || ')' FROM citadel.lifecycle_operation "
+        "o WHERE o.kind = 'split' AND o.subject_oid = c.oid AND o.finished_at IS NULL "
         "ORDER BY 1 LIMIT 1) r",
         {pg::arg_as(OIDARRAYOID, oid_array(oids)), pg::arg_oid(policy.owner), pg::arg_oid(policy.relation),
          pg::arg(policy.on_expiry == OnExpiry::detach ? "detach" : "other"), pg::arg(drops), pg::arg(policy.version),

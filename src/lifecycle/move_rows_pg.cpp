@@ -29,17 +29,10 @@ namespace citadel::lifecycle::plain {
 
 namespace {
 
-constexpr std::int64_t look_around_us = 1000 * 1000;     // how often the brake is asked
-constexpr std::int64_t patience_us = 60LL * 1000 * 1000; // with the brake on, before the run goes on to other tables
-constexpr std::int64_t come_back_us = 5LL * 60 * 1000 * 1000;
-constexpr int locks_refused_in_a_row = 40;
-constexpr std::int64_t most_pages = 4096;
-
 class Mover : Task {
   public:
     Mover(const Policy& policy, const Zone& zone, operation::Row row)
-        : Task(policy, std::move(row), "move_rows"), zone_(zone), column_(pg::quote_identifier(policy.column)),
-          throttle_({static_cast<double>(settings::lifecycle_batch_ms), settings::lifecycle_load}) {}
+        : Task(policy, zone, std::move(row), "move_rows"), column_(pg::quote_identifier(policy.column)) {}
 
     bool run() {
         if (row_.state == "planned")
@@ -60,25 +53,18 @@ class Mover : Task {
     void prepare();
     bool move();
     std::string collecting_name() const;
-    bool may_go_on();
-    void wait_until(std::int64_t time, const std::string& why);
     std::int64_t batch();
     std::string batch_statement(const std::string& rest) const;
     void build_indexes();
     void finish();
 
-    const Zone& zone_;
     std::string column_;
-    Throttle throttle_;
     Oid staging_ = InvalidOid;
     std::string cursor_; // with an index: the last time that was moved
     bool by_index_ = false;
     std::int64_t page_ = 0; // without one: where the next batch begins
     std::int64_t pages_ = 0;
-    std::int64_t looked_around_ = 0;
     bool cancelled_ = false;
-    std::int64_t batches_ = 0; // of this run
-    double worst_ms_ = 0;
 };
 
 bool keeps_rows(const Policy& policy) {
@@ -124,46 +110,6 @@ void Mover::prepare() {
     pg::fault_point("lifecycle_move_prepared");
 }
 
-void Mover::wait_until(std::int64_t time, const std::string& why) {
-    pg::Spi spi;
-    spi.execute("UPDATE citadel.lifecycle_operation SET not_before = $2, last_error = $3, updated_at = $4 WHERE "
-                "operation_id = $1",
-                {pg::arg(row_.id), pg::arg_timestamptz(time), pg::arg(why), pg::arg_timestamptz(pg::now())});
-    jobs::checkpoint();
-}
-
-// False: not now, which the operation says.
-bool Mover::may_go_on() {
-    {
-        pg::Spi spi;
-        if (spi.query("SELECT 1 FROM citadel.lifecycle_policy p JOIN citadel.lifecycle_operation o ON o.operation_id = "
-                      "$3 AND o.finished_at IS NULL AND o.state <> 'cancelling' WHERE p.policy_id = $1 AND p.version = "
-                      "$2 AND p.status = 'active'",
-                      {pg::arg(policy_.id), pg::arg(policy_.version), pg::arg(row_.id)})
-                .empty())
-            return false;
-    }
-    if (!hours_allow(policy_, pg::now(), zone_)) {
-        wait_until(pg::now() + come_back_us, "outside the hours " + policy_.allowed_hours);
-        return false;
-    }
-    const std::int64_t began = monotonic_us();
-    if (began - looked_around_ < look_around_us)
-        return true;
-    for (;;) {
-        const std::string reason = brake();
-        looked_around_ = monotonic_us();
-        if (reason.empty())
-            return true;
-        if (looked_around_ - began > patience_us) {
-            wait_until(pg::now() + come_back_us, reason);
-            return false;
-        }
-        jobs::checkpoint(); // holds no snapshot while it pauses
-        pause(1000);
-    }
-}
-
 // `rest` picks the rows: a condition that is looked at again for the version of a row that is really deleted.
 std::string Mover::batch_statement(const std::string& rest) const {
     const std::string columns = writable_columns(policy_.relation, Generated::given);
@@ -197,7 +143,7 @@ std::int64_t Mover::batch() {
     } else {
         if (page_ >= pages_)
             return -1;
-        const std::int64_t end = page_ + std::min(size, most_pages);
+        const std::int64_t end = page_ + size;
         sql = batch_statement("moved AS (DELETE FROM ONLY " + table_ + " WHERE ctid >= '(" + std::to_string(page_) +
                               ",0)' AND ctid < '(" + std::to_string(end) + ",0)' AND " + condition);
     }
@@ -233,9 +179,9 @@ std::int64_t Mover::batch() {
             return -1;
         cursor_ = last;
     } else {
-        page_ += std::min(size, most_pages);
+        page_ += size;
     }
-    return by_index_ ? picked : std::min(size, most_pages);
+    return by_index_ ? picked : size;
 }
 
 bool Mover::move() {
@@ -253,42 +199,9 @@ bool Mover::move() {
                  1;
     }
     if (!by_index_)
-        throttle_ =
-            Throttle({static_cast<double>(settings::lifecycle_batch_ms), settings::lifecycle_load, 8, 1, most_pages});
-    int refused = 0;
-    for (;;) {
-        if (!may_go_on())
-            return false;
-        const std::int64_t began = monotonic_us();
-        std::int64_t done = 0;
-        try {
-            {
-                pg::Spi spi;
-                spi.query("SELECT set_config('lock_timeout', '150ms', true)");
-            }
-            done = batch();
-            refused = 0;
-        } catch (const pg::Error& error) {
-            const int code = error.sqlerrcode();
-            if ((code != ERRCODE_LOCK_NOT_AVAILABLE && code != ERRCODE_T_R_DEADLOCK_DETECTED &&
-                 code != ERRCODE_T_R_SERIALIZATION_FAILURE) ||
-                ++refused > locks_refused_in_a_row)
-                throw;
-            jobs::start_over();
-            throttle_.held_up();
-        }
-        if (done < 0)
-            break;
-        if (done > 0) {
-            const double took_ms = static_cast<double>(monotonic_us() - began) / 1000;
-            worst_ms_ = std::max(worst_ms_, took_ms);
-            ++batches_;
-            throttle_.done(done, took_ms);
-        }
-        pg::fault_point("lifecycle_move_committed");
-        if (throttle_.rest_ms() >= 1)
-            pause(static_cast<long>(throttle_.rest_ms()));
-    }
+        throttle_ = paced_by_blocks();
+    if (!pace([this] { return batch(); }))
+        return false;
     // Unless it was cancelled in this moment.
     if (operation::read(row_.id).state == "cancelling")
         return false;

@@ -4,8 +4,11 @@
 #include "audit/audit.hpp"
 #include "lifecycle/model.hpp"
 #include "lifecycle/operation_pg.hpp"
+#include "lifecycle/throttle.hpp"
 #include "pg/server.hpp"
 
+#include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,6 +20,10 @@ std::string keep_obstacle(const Policy& policy);
 
 // Why the table cannot become a partitioned one; empty: it can. The first reason found, with the object's name.
 std::string convert_obstacle(const Policy& policy);
+
+// The lowest or highest finite place in `table`, a table of the policy's shape, among rows that satisfy `condition`
+// (" AND ..."). Read as the owner.
+std::optional<Place> edge(const Policy& policy, const std::string& table, const std::string& condition, bool newest);
 
 // The regular period that holds the place.
 std::pair<Place, Place> period_of(const Policy& policy, const Zone& zone, Place place);
@@ -43,21 +50,35 @@ void split(const Policy& policy, const Zone& zone, operation::Row row);
 // through, the owner as whom they write, and their entries in the audit log.
 class Task {
   protected:
-    Task(const Policy& policy, operation::Row row, const char* action);
+    Task(const Policy& policy, const Zone& zone, operation::Row row, const char* action);
     void enter(const char* state) { operation::enter(row_, state); }
     // Between two steps: raises 57014 when somebody cancelled it. Nobody can from here to the end of the transaction.
     void stop_if_cancelled() const;
     // Statements as the table's owner.
     void as_owner(const std::vector<std::string>& statements) const;
     audit::Entry entry(const char* outcome) const;
+    // Whether a long piece of work may go on now: the policy is as it was, the hours allow it, nothing lags. Waits a
+    // minute for what lags. False: not now, which the operation then says.
+    bool may_go_on();
+    void wait_until(std::int64_t time, const std::string& why);
+    static Throttle paced_by_blocks();
+    // Runs `batch` until it returns less than 0, adapted and slowed down by `throttle_`. A batch does about
+    // throttle_.rows() of whatever it counts, commits, and returns how many it did; one that fails for want of a lock
+    // is tried again. False: it has to wait, which the operation says.
+    bool pace(const std::function<std::int64_t()>& batch);
 
     const Policy& policy_;
+    const Zone& zone_;
     operation::Row row_;
+    Throttle throttle_;
+    std::int64_t batches_ = 0; // of this run
+    double worst_ms_ = 0;
     std::string table_;   // the policy's, quoted
     std::string subject_; // what the operation is about, quoted: the table, or the partition that is split
 
   private:
     const char* action_;
+    std::int64_t looked_around_ = 0;
 };
 
 } // namespace citadel::lifecycle::plain

@@ -43,34 +43,6 @@ std::string writable_columns(Oid table, Generated generated) {
         .text(0, 0);
 }
 
-Task::Task(const Policy& policy, operation::Row row, const char* action)
-    : policy_(policy), row_(std::move(row)), table_(relation_name(policy)), subject_(pg::qualified_name(row_.subject)),
-      action_(action) {}
-
-void Task::stop_if_cancelled() const {
-    pg::Spi spi;
-    if (spi.query("SELECT 1 FROM citadel.lifecycle_operation WHERE operation_id = $1 AND state <> 'cancelling' AND "
-                  "finished_at IS NULL FOR UPDATE",
-                  {pg::arg(row_.id)})
-            .empty())
-        pg::raise(ERRCODE_QUERY_CANCELED,
-                  "operation " + std::to_string(row_.id) + " (" + row_.kind + ") on " + subject_ + " was cancelled");
-}
-
-void Task::as_owner(const std::vector<std::string>& statements) const {
-    pg::execute_as(policy_.owner, statements);
-}
-
-audit::Entry Task::entry(const char* outcome) const {
-    audit::Entry entry = audit::about(action_, row_.subject);
-    entry.outcome = outcome;
-    entry.policy_id = policy_.id;
-    entry.policy_version = policy_.version;
-    entry.lower_bound = row_.lower_text;
-    entry.upper_bound = row_.upper_text;
-    return entry;
-}
-
 std::string time_index(const Policy& policy) {
     pg::Spi spi;
     const pg::Rows rows = spi.query(
@@ -80,15 +52,6 @@ std::string time_index(const Policy& policy) {
         "k.oid LIMIT 1",
         {pg::arg_oid(policy.relation), pg::arg(policy.column)});
     return rows.empty() ? std::string() : rows.text(0, 0);
-}
-
-std::pair<Place, Place> period_of(const Policy& policy, const Zone& zone, Place place) {
-    // The same wall clock as the planner of partitions goes by.
-    const bool local = policy.kind == ColumnKind::timestamptz && policy.interval.micros == 0;
-    const Place wall = local ? zone.to_local(place) : place;
-    const Place start = period_start(wall, policy.interval);
-    const Place end = next_period(wall, policy.interval);
-    return {local ? zone.to_utc(start) : start, local && end != open_high ? zone.to_utc(end) : end};
 }
 
 namespace {
@@ -109,20 +72,32 @@ std::string place_expression(const Policy& policy) {
     return "((extract(epoch FROM " + column + " - '2000-01-01 00:00:00+00'::timestamptz) * 1000000)::bigint)";
 }
 
-std::optional<Place> edge(const Policy& policy, const std::string& condition, bool newest) {
+} // namespace
+
+std::optional<Place> edge(const Policy& policy, const std::string& table, const std::string& condition, bool newest) {
     const std::string column = pg::quote_identifier(policy.column);
     const std::string finite = policy.kind == ColumnKind::integer
                                    ? column + " IS NOT NULL"
                                    : column + " > '-infinity' AND " + column + " < 'infinity'";
     const pg::RoleScope as_owner(policy.owner);
     pg::Spi spi;
-    const pg::Rows rows =
-        spi.query("SELECT " + place_expression(policy) + " FROM " + relation_name(policy) + " WHERE " + finite +
-                  condition + " ORDER BY " + column + (newest ? " DESC" : "") + " LIMIT 1");
+    const pg::Rows rows = spi.query("SELECT " + place_expression(policy) + " FROM " + table + " WHERE " + finite +
+                                    condition + " ORDER BY " + column + (newest ? " DESC" : "") + " LIMIT 1");
     if (rows.empty())
         return std::nullopt;
     return rows.int64(0, 0);
 }
+
+std::pair<Place, Place> period_of(const Policy& policy, const Zone& zone, Place place) {
+    // The same wall clock as the planner of partitions goes by.
+    const bool local = policy.kind == ColumnKind::timestamptz && policy.interval.micros == 0;
+    const Place wall = local ? zone.to_local(place) : place;
+    const Place start = period_start(wall, policy.interval);
+    const Place end = next_period(wall, policy.interval);
+    return {local ? zone.to_utc(start) : start, local && end != open_high ? zone.to_utc(end) : end};
+}
+
+namespace {
 
 // The oldest period that has rows to be moved and has wholly expired.
 std::optional<std::pair<Place, Place>> expired_period(const Policy& policy, const Zone& zone, std::int64_t now) {
@@ -130,7 +105,7 @@ std::optional<std::pair<Place, Place>> expired_period(const Policy& policy, cons
     facts.policy = policy;
     facts.now = now;
     if (policy.kind == ColumnKind::integer && policy.retain)
-        facts.newest = edge(policy, "", true);
+        facts.newest = edge(policy, relation_name(policy), "", true);
     const auto limit = cutoff(facts, zone);
     if (!limit)
         return std::nullopt;
@@ -138,7 +113,7 @@ std::optional<std::pair<Place, Place>> expired_period(const Policy& policy, cons
     std::string condition = " AND " + range_condition(policy, open_low, end);
     if (const std::string held = held_condition(policy); !held.empty())
         condition += " AND NOT (" + held + ")";
-    const auto oldest = edge(policy, condition, false);
+    const auto oldest = edge(policy, relation_name(policy), condition, false);
     if (!oldest)
         return std::nullopt;
     return period_of(policy, zone, *oldest);

@@ -236,28 +236,6 @@ foreach my $point (qw(lifecycle_convert_check lifecycle_convert_checked lifecycl
 	is(sql("SELECT count(*) FROM pg_class WHERE relnamespace = 'app'::regnamespace AND (relname LIKE 'citadel%' OR relname LIKE '${name}_new%')"), '0', "$point: nothing of ours is left");
 }
 
-# Split afterwards: the old table becomes the default partition, whose rows go into regular ones.
-foreach my $point ('', qw(lifecycle_split_check lifecycle_split_validate lifecycle_split_swap lifecycle_split_swapped))
-{
-	($table, $name) = busy_table();
-	$policy = sql("SET ROLE owner; SELECT citadel.create_lifecycle_policy('$table', 'at', premake => 2, plain_table => 'convert', extend_keys => true, split_after_conversion => true)");
-	run_fails_nowhere($table, 'a conversion that is to be followed by a split');
-	my $old = sql("SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = '$table'::regclass");
-	set_fault($node, "$point:crash") if $point;
-	my ($status) = $node->psql('app', "CALL citadel.run_lifecycle('$table')");
-	if ($point)
-	{
-		isnt($status, 0, "split: killed at $point");
-		back_after_crash($node);
-		is(sql("SELECT count(*), count(DISTINCT id) FROM $table"), '500|500', "$point: no reader misses a row");
-	}
-	run_fails_nowhere($table, 'split') foreach 1 .. 3;
-	is(sql("SELECT count(*), count(DISTINCT id), count(DISTINCT tableoid) >= 17 FROM $table"), '500|500|t', "split$point: all rows are there, in partitions of a month");
-	is(sql("SELECT to_regclass('$old') IS NULL, (SELECT partdefid FROM pg_partitioned_table WHERE partrelid = '$table'::regclass)"), 't|0', "split$point: the old table is gone");
-	is(sql("SELECT count(*) FROM pg_constraint WHERE conname LIKE 'citadel\_split%'"), '0', "split$point: nothing of ours is left");
-	is(state_of($policy) =~ s/, default_rows.*//r, 'convert done, split done', "split$point: done");
-}
-
 # Cancelled on the way: as it was.
 ($table, my $last) = busy_table();
 $policy = sql("SET ROLE owner; SELECT citadel.create_lifecycle_policy('$table', 'at', plain_table => 'convert', extend_keys => true)");
