@@ -19,12 +19,16 @@ CREATE TYPE citadel.slow_query AS (
     first_seen timestamptz,
     last_seen timestamptz,
     causes text[],
-    recommendations bigint[]
+    recommendations bigint[],
+    p50_ms double precision,
+    p99_ms double precision
 );
 COMMENT ON TYPE citadel.slow_query IS 'A row of citadel.analyze_slow_queries().';
 COMMENT ON COLUMN citadel.slow_query.query IS
     'Text without literals; NULL when it is not stored: of utility statements it never is.';
-COMMENT ON COLUMN citadel.slow_query.p95_ms IS 'NULL: histograms are not kept yet.';
+COMMENT ON COLUMN citadel.slow_query.p95_ms IS
+    'Milliseconds that 95 % of the runs in the window did not exceed, within 7 % of the exact value; p50_ms, p99_ms alike. NULL '
+    'when none was counted (citadel_opt.statement_history; the minute that still runs is not stored yet).';
 COMMENT ON COLUMN citadel.slow_query.max_ms IS
     'Longest captured run; without captured runs the largest mean of a one-minute snapshot, which the longest run reaches '
     'or passes.';
@@ -180,13 +184,15 @@ CREATE FUNCTION citadel.analyze_slow_queries(since interval DEFAULT '1 day', min
     SELECT citadel.raise_error('22023', 'min_mean_ms must be NULL, zero or positive', 'min_mean_ms is ' || min_mean_ms || '.')
     WHERE min_mean_ms < 0 OR min_mean_ms = 'NaN';
 
-    SELECT f.query_id, text.query, f.calls, f.total_ms, f.total_ms / nullif(f.calls, 0), NULL::double precision, f.max_ms,
+    SELECT f.query_id, text.query, f.calls, f.total_ms, f.total_ms / nullif(f.calls, 0),
+           citadel.latency_percentile(runs.latency, 0.95), f.max_ms,
            f.load_share, (f.rows / nullif(f.calls, 0))::double precision,
            (f.hit / nullif(f.hit + f.read, 0))::double precision,
            (f.temp_blocks * current_setting('block_size')::bigint)::bigint, least(text.first_seen, f.first_seen), f.last_seen,
            citadel.statement_causes(f.query_id, bounds.from_time),
            ARRAY(SELECT DISTINCT r.recommendation_id FROM citadel.visible_recommendation r
-                 WHERE r.query_id = f.query_id ORDER BY 1)
+                 WHERE r.query_id = f.query_id ORDER BY 1),
+           citadel.latency_percentile(runs.latency, 0.5), citadel.latency_percentile(runs.latency, 0.99)
     FROM (SELECT citadel.history_clock() - since AS from_time,
                  (SELECT s.setting::double precision FROM pg_settings s
                   WHERE s.name = 'citadel_opt.slow_query_threshold') AS threshold_ms) AS bounds,
@@ -200,6 +206,8 @@ CREATE FUNCTION citadel.analyze_slow_queries(since interval DEFAULT '1 day', min
                   LIMIT max_rows) AS f
          LEFT JOIN LATERAL (SELECT min(t.query) AS query, min(t.first_seen) AS first_seen
                             FROM citadel.visible_statement t WHERE t.query_id = f.query_id) AS text ON true
+         CROSS JOIN LATERAL (SELECT citadel.latency_merge(array_agg(b.latency)) AS latency
+                             FROM citadel.statement_buckets(f.query_id, bounds.from_time, citadel.history_clock()) b) AS runs
     ORDER BY f.total_ms DESC, f.query_id
     $$;
 REVOKE ALL ON FUNCTION citadel.analyze_slow_queries(interval, double precision, integer) FROM PUBLIC;

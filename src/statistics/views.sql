@@ -2,7 +2,9 @@
 
 CREATE VIEW citadel.query_performance WITH (security_barrier) AS
     SELECT d.query_id, s.query, d.calls, d.total_ms, d.mean_ms, d.load_share, d.rows_per_call, d.cache_hit_ratio,
-        d.temp_bytes, d.wal_bytes, d.io_ms, d.jit_ms, d.planning_ms, d.first_seen, d.last_seen
+        d.temp_bytes, d.wal_bytes, d.io_ms, d.jit_ms, d.planning_ms, d.first_seen, d.last_seen,
+        citadel.latency_percentile(r.latency, 0.5) AS p50_ms, citadel.latency_percentile(r.latency, 0.95) AS p95_ms,
+        citadel.latency_percentile(r.latency, 0.99) AS p99_ms, r.errors
     FROM (
         SELECT v.query_id,
             sum(v.calls)::bigint AS calls,
@@ -23,6 +25,8 @@ CREATE VIEW citadel.query_performance WITH (security_barrier) AS
         WHERE v.at > pg_catalog.now() - interval '1 day'
         GROUP BY v.query_id
     ) AS d
+    LEFT JOIN citadel.statement_totals(pg_catalog.now() - interval '1 day', pg_catalog.now() + interval '1 day') AS r
+        ON r.query_id = d.query_id
     LEFT JOIN LATERAL (
         SELECT t.query FROM citadel.visible_statement AS t WHERE t.query_id = d.query_id ORDER BY t.last_seen DESC LIMIT 1
     ) AS s ON true;
@@ -39,6 +43,10 @@ COMMENT ON COLUMN citadel.query_performance.cache_hit_ratio IS
     'Shared buffer hits / (hits + reads), 0..1; NULL when no buffer was touched.';
 COMMENT ON COLUMN citadel.query_performance.temp_bytes IS 'Temporary file bytes read and written.';
 COMMENT ON COLUMN citadel.query_performance.io_ms IS 'Time spent reading and writing blocks; 0 while track_io_timing is off.';
+COMMENT ON COLUMN citadel.query_performance.p95_ms IS
+    'Milliseconds that 95 % of the runs did not exceed, within 7 % of the exact value; p50_ms, p99_ms alike. NULL when none was '
+    'counted (citadel_opt.statement_history).';
+COMMENT ON COLUMN citadel.query_performance.errors IS 'Runs that ended with an error, a cancel or a timeout.';
 COMMENT ON COLUMN citadel.query_performance.planning_ms IS 'Time spent planning; 0 while pg_stat_statements.track_planning is off.';
 
 CREATE VIEW citadel.table_performance AS

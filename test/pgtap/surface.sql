@@ -5,7 +5,7 @@
 SET client_min_messages = warning;
 BEGIN;
 CREATE EXTENSION IF NOT EXISTS citadel_opt CASCADE;
-SELECT plan(67);
+SELECT plan(71);
 
 -- Arguments: these first, under these names, with these defaults; more may follow at the end.
 CREATE FUNCTION pg_temp.arguments_start_with(function_name text, arguments text) RETURNS SETOF text LANGUAGE sql AS $$
@@ -20,6 +20,8 @@ SELECT pg_temp.arguments_start_with(f, a) FROM (VALUES
     ('get_table_statistics', 'relation regclass DEFAULT NULL::regclass'),
     ('get_index_statistics', 'relation regclass DEFAULT NULL::regclass'),
     ('analyze_slow_queries', 'since interval DEFAULT ''1 day''::interval, min_mean_ms double precision DEFAULT NULL::double precision, max_rows integer DEFAULT 20'),
+    ('query_history', 'query_id bigint, from_time timestamp with time zone DEFAULT NULL::timestamp with time zone, to_time timestamp with time zone DEFAULT NULL::timestamp with time zone, step interval DEFAULT NULL::interval'),
+    ('plan_history', 'query_id bigint'),
     ('recommend_indexes', 'workload text[] DEFAULT NULL::text[], storage_budget_bytes bigint DEFAULT NULL::bigint, max_key_columns integer DEFAULT 3, weights double precision[] DEFAULT NULL::double precision[], index_kinds text[] DEFAULT NULL::text[], max_indexes integer DEFAULT NULL::integer, time_limit_ms integer DEFAULT NULL::integer, consider_drops boolean DEFAULT NULL::boolean'),
     ('what_if', 'query text, indexes text[], parameters text[] DEFAULT NULL::text[]'),
     ('create_lifecycle_policy', 'relation regclass, time_column name, partition_interval text DEFAULT ''1 month''::text, premake integer DEFAULT 12, retain text DEFAULT NULL::text, on_expiry text DEFAULT ''archive''::text, archive_to text DEFAULT ''schema''::text, quarantine interval DEFAULT ''7 days''::interval'),

@@ -127,6 +127,18 @@ collect();
 is(ask("SELECT $figures FROM citadel.statement_day WHERE query_id = $id"), ask("SELECT $figures FROM citadel.statement_minute WHERE query_id = $id"),
 	'and days that of their hours');
 
+# --- the reports agree, whatever they are made of
+
+foreach my $step ('1 minute', '30 minutes', '1 hour', '1 day')
+{
+	is(ask("SELECT sum(calls) FROM citadel.query_history($id, from_time => now() - interval '1 day', step => '$step')"), $total + 7, "query_history by $step");
+}
+is(ask("SELECT count(*), sum(calls), min(time_share) FROM citadel.plan_history($id)"), '1|' . ($total + 7) . '|1', 'plan_history');
+is(ask("SELECT p95_ms = citadel.latency_percentile((SELECT citadel.latency_merge(array_agg(latency)) FROM citadel.statement_minute WHERE query_id = $id), 0.95),
+	p50_ms <= p95_ms AND p95_ms <= p99_ms FROM citadel.analyze_slow_queries('3 days', min_mean_ms => 0, max_rows => 1000) WHERE query_id = $id"),
+	't|t', 'analyze_slow_queries has the percentiles of all runs');
+is(ask("SELECT p50_ms > 0 AND p50_ms <= p95_ms AND p95_ms <= p99_ms, errors FROM citadel.query_performance WHERE query_id = $id"), 't|0', 'query_performance, too');
+
 # --- the clock is put back: what comes late is summed up anew, and nothing twice
 
 set_clock('0');

@@ -1,0 +1,123 @@
+-- Windows over minutes, hours and days: which bucket table answers for which part of a window.
+--
+-- Days where they are complete, hours at their edges, minutes at the edges of those and since the last full hour. Finer
+-- ones than that only where a step asks for them, coarser ones where the finer have been dropped.
+
+CREATE FUNCTION citadel.window_parts(from_time timestamptz, to_time timestamptz, step interval DEFAULT NULL,
+        OUT minute_from timestamptz, OUT minute_to timestamptz, OUT hour_from timestamptz, OUT hour_to timestamptz,
+        OUT day_from timestamptz, OUT day_to timestamptz)
+    LANGUAGE sql STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp
+    AS $$
+    WITH kept AS (
+        SELECT date_trunc('day', clock.now - (SELECT s.setting::integer FROM pg_settings AS s
+                   WHERE s.name = 'citadel_opt.minute_retention') * interval '1 minute', 'UTC') AS minutes,
+            date_trunc('day', clock.now - (SELECT s.setting::integer FROM pg_settings AS s
+                   WHERE s.name = 'citadel_opt.hour_retention') * interval '1 minute', 'UTC') AS hours
+        FROM (SELECT citadel.history_clock() AS now) AS clock
+    ), done AS (
+        SELECT coalesce((SELECT b.done_until FROM citadel.visible_bucket_state AS b WHERE b.step = 'hour'), '-infinity') AS hours,
+            coalesce((SELECT b.done_until FROM citadel.visible_bucket_state AS b WHERE b.step = 'day'), '-infinity') AS days
+    ), asked AS (
+        SELECT date_trunc('minute', from_time) AS begin, to_time AS finish,
+            step IS NULL OR extract(epoch FROM step) % 3600 = 0 AS hours_do,
+            step IS NULL OR extract(epoch FROM step) % 86400 = 0 AS days_do
+    )
+    SELECT a.begin, a.finish,
+        CASE WHEN a.begin < k.minutes THEN date_trunc('hour', a.begin, 'UTC')
+            ELSE date_trunc('hour', a.begin + interval '1 hour' - interval '1 microsecond', 'UTC') END,
+        least(d.hours, date_trunc('hour', a.finish, 'UTC'), CASE WHEN NOT a.hours_do THEN k.minutes END),
+        CASE WHEN a.begin < k.hours THEN date_trunc('day', a.begin, 'UTC')
+            ELSE date_trunc('day', a.begin + interval '1 day' - interval '1 microsecond', 'UTC') END,
+        least(d.days, date_trunc('day', a.finish, 'UTC'), CASE WHEN NOT a.days_do THEN k.hours END)
+    FROM kept AS k, done AS d, asked AS a
+    $$;
+REVOKE ALL ON FUNCTION citadel.window_parts(timestamptz, timestamptz, interval) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION citadel.window_parts(timestamptz, timestamptz, interval) TO PUBLIC;
+COMMENT ON FUNCTION citadel.window_parts(timestamptz, timestamptz, interval) IS
+    'Which part of a window days answer for, which part hours (those outside the days), and which minutes (those outside both). '
+    'step: how fine the answer has to be; NULL: one sum.';
+
+CREATE TYPE citadel.statement_bucket AS (
+    at timestamptz,
+    until timestamptz,
+    plan_id bigint,
+    user_id oid,
+    toplevel boolean,
+    calls bigint,
+    errors bigint,
+    total_ms double precision,
+    max_ms double precision,
+    rows bigint,
+    shared_hit bigint,
+    shared_read bigint,
+    temp_blocks bigint,
+    latency bytea,
+    error_classes jsonb
+);
+COMMENT ON TYPE citadel.statement_bucket IS 'A row of citadel.statement_buckets(): a minute, an hour or a day of a statement.';
+
+CREATE FUNCTION citadel.statement_buckets(statement_id bigint, from_time timestamptz, to_time timestamptz,
+                                          step interval DEFAULT NULL) RETURNS SETOF citadel.statement_bucket
+    LANGUAGE sql STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp
+    AS $$
+    WITH part AS MATERIALIZED (SELECT * FROM citadel.window_parts(from_time, to_time, step))
+    SELECT m.at, m.at + interval '1 minute', m.plan_id, m.user_id, m.toplevel, m.calls, m.errors, m.total_ms, m.max_ms, m.rows,
+        m.shared_hit, m.shared_read, m.temp_blocks, m.latency, m.error_classes
+    FROM citadel.visible_statement_minute AS m
+    WHERE m.query_id = statement_id AND m.at >= (SELECT minute_from FROM part) AND m.at < (SELECT minute_to FROM part)
+        AND (m.at < (SELECT hour_from FROM part) OR m.at >= (SELECT hour_to FROM part))
+        AND (m.at < (SELECT day_from FROM part) OR m.at >= (SELECT day_to FROM part))
+    UNION ALL
+    SELECT h.at, h.at + interval '1 hour', h.plan_id, h.user_id, h.toplevel, h.calls, h.errors, h.total_ms, h.max_ms, h.rows,
+        h.shared_hit, h.shared_read, h.temp_blocks, h.latency, h.error_classes
+    FROM citadel.visible_statement_hour AS h
+    WHERE h.query_id = statement_id AND h.at >= (SELECT hour_from FROM part) AND h.at < (SELECT hour_to FROM part)
+        AND (h.at < (SELECT day_from FROM part) OR h.at >= (SELECT day_to FROM part))
+    UNION ALL
+    SELECT d.at, d.at + interval '1 day', d.plan_id, d.user_id, d.toplevel, d.calls, d.errors, d.total_ms, d.max_ms, d.rows,
+        d.shared_hit, d.shared_read, d.temp_blocks, d.latency, d.error_classes
+    FROM citadel.visible_statement_day AS d
+    WHERE d.query_id = statement_id AND d.at >= (SELECT day_from FROM part) AND d.at < (SELECT day_to FROM part)
+    $$;
+REVOKE ALL ON FUNCTION citadel.statement_buckets(bigint, timestamptz, timestamptz, interval) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION citadel.statement_buckets(bigint, timestamptz, timestamptz, interval) TO PUBLIC;
+COMMENT ON FUNCTION citadel.statement_buckets(bigint, timestamptz, timestamptz, interval) IS
+    'What a statement did in a window, as far as the caller may see it, in as few buckets as answer for steps of that length '
+    '(NULL: for one sum). The window begins at a full minute, or at the hour or day when nothing finer is kept.';
+
+CREATE TYPE citadel.statement_total AS (
+    query_id bigint,
+    calls bigint,
+    errors bigint,
+    total_ms double precision,
+    latency bytea
+);
+COMMENT ON TYPE citadel.statement_total IS 'A row of citadel.statement_totals(): a statement in a window.';
+
+CREATE FUNCTION citadel.statement_totals(from_time timestamptz, to_time timestamptz) RETURNS SETOF citadel.statement_total
+    LANGUAGE sql STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp
+    AS $$
+    WITH part AS MATERIALIZED (SELECT * FROM citadel.window_parts(from_time, to_time))
+    SELECT b.query_id, sum(b.calls)::bigint, sum(b.errors)::bigint, sum(b.total_ms), citadel.latency_merge(array_agg(b.latency))
+    FROM (
+        SELECT m.query_id, m.calls, m.errors, m.total_ms, m.latency
+        FROM citadel.visible_statement_minute AS m
+        WHERE m.at >= (SELECT minute_from FROM part) AND m.at < (SELECT minute_to FROM part)
+            AND (m.at < (SELECT hour_from FROM part) OR m.at >= (SELECT hour_to FROM part))
+            AND (m.at < (SELECT day_from FROM part) OR m.at >= (SELECT day_to FROM part))
+        UNION ALL
+        SELECT h.query_id, h.calls, h.errors, h.total_ms, h.latency
+        FROM citadel.visible_statement_hour AS h
+        WHERE h.at >= (SELECT hour_from FROM part) AND h.at < (SELECT hour_to FROM part)
+            AND (h.at < (SELECT day_from FROM part) OR h.at >= (SELECT day_to FROM part))
+        UNION ALL
+        SELECT d.query_id, d.calls, d.errors, d.total_ms, d.latency
+        FROM citadel.visible_statement_day AS d
+        WHERE d.at >= (SELECT day_from FROM part) AND d.at < (SELECT day_to FROM part)
+    ) AS b
+    GROUP BY b.query_id
+    $$;
+REVOKE ALL ON FUNCTION citadel.statement_totals(timestamptz, timestamptz) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION citadel.statement_totals(timestamptz, timestamptz) TO PUBLIC;
+COMMENT ON FUNCTION citadel.statement_totals(timestamptz, timestamptz) IS
+    'What each statement did in a window, as far as the caller may see it; query 0 is the rest. Times in milliseconds.';
