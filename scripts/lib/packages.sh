@@ -45,6 +45,8 @@ postgresql-$major-pgtap  pgTAP tests
 libtap-parser-sourcehandler-pgtap-perl  pg_prove
 perl  prove and Test::More
 libipc-run-perl  PostgreSQL::Test::Cluster needs IPC::Run
+prometheus  reads our metrics in a test, and promtool checks rules
+prometheus-postgres-exporter  the exporter that Prometheus reads them through
 END
             ;;
         lint)
@@ -80,6 +82,22 @@ missing_packages() {
     done
 }
 
+# Runs a command while no package may start its monitoring service: the tests start programs of their own, and nobody
+# asked for a service that listens. An administrator's own policy-rc.d is left alone.
+without_services() {
+    local policy=/usr/sbin/policy-rc.d status
+    if [ -e "$policy" ]; then
+        "$@"
+        return
+    fi
+    # shellcheck disable=SC2016 # for that script's shell. invoke-rc.d starts it with the service's name first.
+    printf '#!/bin/sh\ncase $1 in prometheus*) exit 101 ;; esac\nexit 0\n' >"$policy" && chmod 755 "$policy"
+    "$@"
+    status=$?
+    rm -f "$policy"
+    return $status
+}
+
 # install_missing GROUP...: installs what is missing, as root; tells an ordinary user what to ask for.
 install_missing() {
     local missing
@@ -95,10 +113,17 @@ install_missing() {
     fi
     echo "Installing ${missing[*]} ..."
     if ! (export DEBIAN_FRONTEND=noninteractive
-        apt-get -qq update && apt-get -qq install -y --no-install-recommends "${missing[@]}") >/tmp/citadel_apt.$$ 2>&1; then
+        apt-get -qq update && without_services apt-get -qq install -y --no-install-recommends "${missing[@]}") >/tmp/citadel_apt.$$ 2>&1; then
         tail -20 /tmp/citadel_apt.$$ >&2
         rm -f /tmp/citadel_apt.$$
         return 1
     fi
     rm -f /tmp/citadel_apt.$$
+    # Nor after the next boot.
+    local name
+    for name in "${missing[@]}"; do
+        case $name in
+            prometheus*) ! command -v systemctl >/dev/null || systemctl --quiet disable "$name" 2>/dev/null || true ;;
+        esac
+    done
 }

@@ -23,6 +23,7 @@ CREATE UNLOGGED TABLE citadel.figure_value (
     subject text NOT NULL,
     value double precision NOT NULL,
     detail text,
+    position integer NOT NULL,
     read_at timestamptz NOT NULL,
     PRIMARY KEY (figure, subject)
 ) WITH (fillfactor = 50);
@@ -34,6 +35,7 @@ COMMENT ON COLUMN citadel.figure_value.figure IS 'Name of the figure, as in cita
 COMMENT ON COLUMN citadel.figure_value.subject IS 'What it was measured of: a role, a slot, a job, a table; at most 200 characters';
 COMMENT ON COLUMN citadel.figure_value.value IS 'The reading, in the figure''s unit';
 COMMENT ON COLUMN citadel.figure_value.detail IS 'What to look at, in words; NULL: nothing to add';
+COMMENT ON COLUMN citadel.figure_value.position IS 'Its place among the subjects of the figure; 1: what matters most';
 COMMENT ON COLUMN citadel.figure_value.read_at IS 'When it was read';
 
 CREATE TABLE citadel.figure_failure (

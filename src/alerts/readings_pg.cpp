@@ -18,7 +18,7 @@ constexpr int longest_subject = 200; // characters
 
 struct Readings {
     history::TextArray figures, subjects, details;
-    history::ValueArray values{FLOAT8OID};
+    history::ValueArray values{FLOAT8OID}, positions{INT4OID};
 };
 
 // Of all databases with a scheduler, the one with the lowest OID speaks for the server, so that an alert about it is
@@ -65,6 +65,7 @@ void read(const jobs::Figure& figure, TimestampTz now, Readings& readings) {
         readings.figures.add(figure.name);
         readings.subjects.add(rows.text(i, 0));
         readings.values.add(Float8GetDatum(*value));
+        readings.positions.add(Int32GetDatum(static_cast<std::int32_t>(i + 1)));
         if (rows.is_null(i, 2) || figure.kind == jobs::FigureKind::share)
             readings.details.add_null();
         else
@@ -113,13 +114,12 @@ std::set<std::string> read_figures(TimestampTz now) {
         "DELETE FROM citadel.figure_value v WHERE NOT EXISTS (SELECT FROM unnest($1, $2) AS f (figure, subject) "
         "WHERE f.figure = v.figure AND f.subject = v.subject)",
         {readings.figures.arg(), readings.subjects.arg()});
-    spi.execute(
-        "INSERT INTO citadel.figure_value (figure, subject, value, detail, read_at) SELECT f.figure, f.subject, "
-        "f.value, f.detail, $5 FROM unnest($1, $2, $3, $4) AS f (figure, subject, value, detail) "
-        "ON CONFLICT (figure, subject) DO UPDATE SET value = excluded.value, detail = excluded.detail, "
-        "read_at = excluded.read_at",
-        {readings.figures.arg(), readings.subjects.arg(), readings.values.arg(), readings.details.arg(),
-         pg::arg_timestamptz(now)});
+    spi.execute("INSERT INTO citadel.figure_value (figure, subject, value, detail, position, read_at) SELECT f.figure, "
+                "f.subject, f.value, f.detail, f.position, $6 FROM unnest($1, $2, $3, $4, $5) AS f (figure, subject, "
+                "value, detail, position) ON CONFLICT (figure, subject) DO UPDATE SET value = excluded.value, "
+                "detail = excluded.detail, position = excluded.position, read_at = excluded.read_at",
+                {readings.figures.arg(), readings.subjects.arg(), readings.values.arg(), readings.details.arg(),
+                 readings.positions.arg(), pg::arg_timestamptz(now)});
     std::set<std::string> unread;
     for (const auto& [figure, message] : failures)
         unread.insert(figure);

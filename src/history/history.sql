@@ -215,6 +215,7 @@ CREATE TABLE citadel.statement_counter (
     PRIMARY KEY (query_id, user_id, toplevel)
 ) WITH (fillfactor = 50);
 REVOKE ALL ON citadel.statement_counter FROM PUBLIC;
+GRANT SELECT ON citadel.statement_counter TO pg_monitor;
 COMMENT ON TABLE citadel.statement_counter IS
     'pg_stat_statements as last seen. text_read: its text was looked at (and stored unless it is a utility statement).';
 

@@ -36,6 +36,7 @@ extern int lifecycle_max_wal_backlog; // or more WAL files wait to be archived
 extern int audit_retention_min;       // age at which the audit log is sealed; 0: kept for ever
 extern bool alerts;                   // figures are read and rules judged
 extern int alert_interval_s;          // that often
+extern int metrics_top;               // statements, tables, subjects with metrics of their own
 extern char* archive_directory;       // below which archives in files lie; empty: none
 
 // For tests and developers; superuser only.

@@ -38,6 +38,7 @@ int lifecycle_max_lag_kb = 256 * 1024;
 int lifecycle_max_wal_backlog = 64;
 bool alerts = true;
 int alert_interval_s = 30;
+int metrics_top = 20;
 char* archive_directory = nullptr;
 int debug_clock_offset_ms = 0;
 char* debug_fault = nullptr;
@@ -153,6 +154,8 @@ const Setting table[] = {
      "Off leaves open alerts as they are."},
     {"citadel_opt.alert_interval", Int{&alert_interval_s, 1, 3600}, PGC_SIGHUP, GUC_UNIT_S,
      "Figures are read and rules judged this often.", nullptr},
+    {"citadel_opt.metrics_top", Int{&metrics_top, 1, 1000}, PGC_SUSET, 0,
+     "Statements, tables and subjects of figures that have metrics of their own.", "The rest is 'other'."},
     {"citadel_opt.archive_directory", String{&archive_directory, ""}, PGC_SUSET, GUC_SUPERUSER_ONLY,
      "Folder below which archives in files may lie.", "An absolute path; empty switches file: destinations off."},
     {"citadel_opt.debug_clock_offset", Int{&debug_clock_offset_ms, INT_MIN, INT_MAX}, PGC_SUSET,

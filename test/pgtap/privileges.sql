@@ -52,11 +52,11 @@ SELECT set_eq($$
         'captured_statements', 'worker_status', 'job_definitions', 'next_job_run', 'database_is_copy', 'checked_table',
         'index_definition', 'heap_bloat', 'relation_bytes',
         'verify_audit_log', 'advisor_progress_rows', 'stop_advisor', 'index_build_seconds', 'index_build_plan',
-        'explain_recommendation', 'recommendation_report', 'figure_definitions', 'disk_space'],
+        'explain_recommendation', 'recommendation_report', 'figure_definitions', 'disk_space', 'metrics', 'metrics_top'],
     'pg_monitor may call these functions besides');
 SELECT set_eq($$
     SELECT relname::text FROM relation WHERE relkind <> 'S' AND NOT has_table_privilege('pg_monitor', oid, 'SELECT') $$,
-    ARRAY['parameter_set', 'job_run_log', 'statement_counter', 'table_counter',
+    ARRAY['parameter_set', 'job_run_log', 'table_counter',
         'audit_entry', 'audit_pending', 'lifecycle_request'], 'only superusers read these tables');
 SELECT ok(NOT has_function_privilege('pg_monitor', f, 'EXECUTE'), 'pg_monitor may not call ' || f) FROM unnest(ARRAY[
     'citadel.alter_job(text, boolean, interval, interval, interval)', 'citadel.run_job(text)', 'citadel.wait_for_job(bigint, interval)',

@@ -5,7 +5,7 @@
 SET client_min_messages = warning;
 BEGIN;
 CREATE EXTENSION IF NOT EXISTS citadel_opt CASCADE;
-SELECT plan(71);
+SELECT plan(73);
 
 -- Arguments: these first, under these names, with these defaults; more may follow at the end.
 CREATE FUNCTION pg_temp.arguments_start_with(function_name text, arguments text) RETURNS SETOF text LANGUAGE sql AS $$
@@ -37,6 +37,7 @@ SELECT pg_temp.arguments_start_with(f, a) FROM (VALUES
     ('run_job', 'job_name text'),
     ('wait_for_job', 'IN run_id bigint, IN timeout interval DEFAULT ''00:05:00''::interval'),
     ('acknowledge_alert', 'alert_id bigint, note text DEFAULT NULL::text'),
+    ('metrics', ''),
     ('adopt_database', '')
 ) AS v (f, a);
 SELECT function_returns('citadel', 'health', '{}'::name[], 'jsonb');

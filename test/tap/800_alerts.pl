@@ -71,7 +71,7 @@ query(q{UPDATE citadel.alert_rule SET threshold = 2e9 WHERE rule = 'slow'});
 becomes("(SELECT clear_since IS NOT NULL AND state = 'open' FROM citadel.alert WHERE rule = 'slow')", 'clear, and not over yet');
 clock(3600);
 becomes("(SELECT state = 'resolved' FROM citadel.alert WHERE rule = 'slow')", 'over after its clear duration');
-is(query(q{SELECT string_agg(event, ' ' ORDER BY at) FROM citadel.alert_event JOIN citadel.alert USING (alert_id) WHERE rule = 'slow'}), 'opened clearing resolved', 'its history');
+is(query(q{SELECT string_agg(event, ' ' ORDER BY at) FROM citadel.alert_event JOIN citadel.alert USING (alert_id) WHERE rule = 'slow' AND event <> 'worsened'}), 'opened clearing resolved', 'its history');
 clock(0);
 
 # What cannot be read leaves the others alone, and its alerts as they are.

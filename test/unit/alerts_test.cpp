@@ -1,3 +1,4 @@
+#include "alerts/exposition.hpp"
 #include "alerts/notices.hpp"
 #include "alerts/rates.hpp"
 #include "alerts/rules.hpp"
@@ -218,4 +219,21 @@ TEST(Figures, RegistryRefusesWhatCannotWork) {
     EXPECT_THROW(register_figure({"", "s", "what", FigureKind::gauge, false, "SELECT"}), std::logic_error);
     EXPECT_EQ(figure_count(), 1U);
     forget_figures();
+}
+
+TEST(Exposition, EscapesAndTypes) {
+    const Family family{"citadel_x_total",
+                        "Lines\nand \\ and \"quotes\"",
+                        {{{{"a", "b\"c\\d\ne"}, {"f", ""}}, 3}, {{}, std::numeric_limits<double>::infinity()}}};
+    EXPECT_EQ(exposition(family), "# HELP citadel_x_total Lines\\nand \\\\ and \"quotes\"\n"
+                                  "# TYPE citadel_x_total counter\n"
+                                  "citadel_x_total{a=\"b\\\"c\\\\d\\ne\",f=\"\"} 3\n"
+                                  "citadel_x_total +Inf\n");
+    EXPECT_EQ(exposition({"citadel_empty", "none", {}}), "");
+    EXPECT_NE(exposition({"x", "h", {{{}, 0.1}}}).find("# TYPE x gauge\nx 0.1\n"), std::string::npos);
+    EXPECT_THROW(exposition({"1x", "h", {{{}, 1}}}), std::invalid_argument);
+    EXPECT_THROW(exposition({"x-y", "h", {{{}, 1}}}), std::invalid_argument);
+    EXPECT_THROW(exposition({"x", "h", {{{{"a b", "c"}}, 1}}}), std::invalid_argument);
+    EXPECT_EQ(sample_value(std::nan("")), "NaN");
+    EXPECT_EQ(sample_value(-std::numeric_limits<double>::infinity()), "-Inf");
 }
