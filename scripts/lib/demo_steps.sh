@@ -273,32 +273,94 @@ preview_policies() {
     sql -o /dev/null -c "SELECT citadel.alter_lifecycle_policy(policy_id, retain => '12 months') FROM citadel.partition_runway" || return 1
     note "hero_workflow_history and hero_task_comments: monthly, 12 ahead, kept 12 months, then moved to schema citadel_archive"
     table -c "
-        SELECT step_no AS step, action, replace(target, 'citadel_tasks.', '') AS target, rows, pg_size_pretty(bytes) AS size,
-               replace(lock, 'citadel_tasks.', '') AS lock, coalesce(blocked, 'free to go') AS blocked
-        FROM citadel.preview_lifecycle('citadel_tasks.hero_task_comments') ORDER BY step_no LIMIT 12"
+        SELECT replace(relation::text, 'citadel_tasks.', '') AS relation, action, count(*) AS steps, sum(rows) AS rows,
+               pg_size_pretty(sum(bytes)) AS size, count(blocked) AS blocked
+        FROM citadel.preview_lifecycle() GROUP BY relation, action ORDER BY relation, min(step_no)" || return 1
+    note "The steps of one month:"
+    table -c "
+        SELECT action, rows, replace(lock, 'citadel_tasks.', '') AS lock, reason, coalesce(blocked, 'free to go') AS blocked
+        FROM citadel.preview_lifecycle('citadel_tasks.hero_task_comments') ORDER BY step_no LIMIT 4"
+}
+
+# Rows of both tables, in the tables and in archives; it must not change.
+event_rows() {
+    sql -At -c "
+        SELECT (SELECT count(*) FROM citadel_tasks.hero_workflow_history) + (SELECT count(*) FROM citadel_tasks.hero_task_comments)
+               + (SELECT coalesce(sum(rows), 0) FROM citadel.archive WHERE state = 'complete')"
 }
 
 run_policies() {
+    local before after
+    before=$(event_rows) || return 1
     run_with_progress "$WORK/lifecycle.log" 'echo "the lifecycle job detaches, hashes and moves the old months"' \
         sql -c "CALL citadel.run_lifecycle()" || return 1
+    after=$(event_rows) || return 1
+    [ "$before" = "$after" ] || { echo "There were $before rows, now there are $after." >&2; return 1; }
     table -c "
-        SELECT archive_id, source_name, lower_bound, upper_bound, rows, verification, left(hash, 12) || '...' AS hash, read_from
-        FROM citadel.archive ORDER BY source_name LIMIT 6"
-    note "$(sql -At -c "SELECT count(*) || ' months, ' || sum(rows) || ' rows archived; they are read where they lie' FROM citadel.archive")"
+        SELECT archive_id AS id, source_name, to_char(lower_bound::timestamptz, 'YYYY-MM-DD') AS from,
+               to_char(upper_bound::timestamptz, 'YYYY-MM-DD') AS to, rows, verification, left(hash, 12) || '...' AS hash
+        FROM citadel.archive ORDER BY source_name" || return 1
+    note "$(sql -At -c "SELECT count(*) || ' months, ' || sum(rows) || ' rows archived' FROM citadel.archive"); live and archived rows: $before before, $after after"
     table -c "
         SELECT replace(relation, 'citadel_tasks.', '') AS relation, status, partitions, partitions_ahead AS ahead,
                round(days_left::numeric) AS days_left, coalesce(alarm, 'none') AS alarm, coalesce(last_error, 'none') AS last_error
         FROM citadel.partition_runway"
 }
 
+# The newest archive of the comments, which the next steps read and restore.
+comments_archive() {
+    sql -At -c "SELECT $1 FROM citadel.archive WHERE origin_name = 'hero_task_comments' ORDER BY lower_bound DESC LIMIT 1"
+}
+
+read_one_archive() {
+    local from
+    from=$(comments_archive read_from) || return 1
+    note "SELECT ... FROM $from: an archive is a table like any other"
+    table -c "
+        SELECT count(*) AS comments, count(DISTINCT task_id) AS tasks, count(DISTINCT author_id) AS authors, min(created_at) AS first,
+               max(created_at) AS last FROM $from" || return 1
+    table -c "
+        SELECT a.rows AS rows_in_catalogue, c.rows AS rows_there, a.hash = c.hash AS same_hash
+        FROM citadel.archive AS a, citadel.content_hash('$from') AS c WHERE a.read_from = '$from'"
+}
+
+# With 11 months kept, one more month has expired; a hold on one task keeps it.
+hold_some_rows() {
+    local task
+    sql -o /dev/null -c "SELECT citadel.alter_lifecycle_policy(policy_id, retain => '11 months') FROM citadel.partition_runway WHERE relation LIKE '%comments'" || return 1
+    task=$(sql -At -c "SELECT task_id FROM citadel_tasks.hero_task_comments WHERE created_at < date_trunc('month', now() - interval '11 months', 'UTC') ORDER BY id LIMIT 1") || return 1
+    note "place_hold(..., reason => 'case 4711', predicate => 'task_id = $task')"
+    sql -o /dev/null -c "SELECT citadel.place_hold('citadel_tasks.hero_task_comments', NULL, NULL, 'case 4711', predicate => 'task_id = $task')" || return 1
+    table -c "
+        SELECT action, replace(target, 'citadel_tasks.', '') AS target, rows, blocked
+        FROM citadel.preview_lifecycle('citadel_tasks.hero_task_comments') ORDER BY step_no" || return 1
+    sql -c "CALL citadel.run_lifecycle('citadel_tasks.hero_task_comments')" || return 1
+    note "$(sql -At -c "SELECT 'after a run: ' || count(*) || ' rows of the held task are still there' FROM citadel_tasks.hero_task_comments WHERE task_id = $task")"
+    sql -o /dev/null -c "SELECT citadel.release_hold(max(hold_id), 'case closed') FROM citadel.hold" \
+        -c "SELECT citadel.alter_lifecycle_policy(policy_id, retain => '12 months') FROM citadel.partition_runway"
+}
+
 restore_one_archive() {
-    local archive
-    archive=$(sql -At -c "SELECT max(archive_id) FROM citadel.archive WHERE origin_name = 'hero_task_comments' AND state = 'complete'") || return 1
+    local archive before after
+    archive=$(comments_archive archive_id) || return 1
+    before=$(event_rows) || return 1
     run_with_progress "$WORK/restore.log" "echo 'archive $archive comes back as a partition'" \
         sql -c "CALL citadel.restore_archive($archive, 'citadel_tasks.hero_task_comments')" || return 1
-    table -c "SELECT archive_id, source_name, rows, state, restored_to FROM citadel.archive WHERE archive_id = $archive"
-    table -c "SELECT action, outcome, count(*) FROM citadel.audit_log GROUP BY action, outcome ORDER BY min(at)"
-    note "$(sql -At -c "SELECT 'audit log: ' || entries || ' entries, ' || CASE WHEN first_broken IS NULL THEN 'the chain is whole' ELSE 'BROKEN' END FROM citadel.verify_audit_log()")"
+    after=$(event_rows) || return 1
+    [ "$before" = "$after" ] || { echo "There were $before rows, now there are $after." >&2; return 1; }
+    table -c "SELECT archive_id AS id, source_name, rows, state, restored_to FROM citadel.archive WHERE archive_id = $archive"
+}
+
+show_audit_log() {
+    local head
+    head=$(sql -At -c "SELECT head FROM citadel.verify_audit_log()") || return 1
+    table -c "
+        SELECT action, outcome, count(*), sum(row_count) AS rows, max(reason) AS reason
+        FROM citadel.audit_log GROUP BY action, outcome ORDER BY min(seq)" || return 1
+    note "verify_audit_log(head): $(sql -At -c "
+        SELECT entries || ' entries, ' || CASE WHEN first_broken IS NULL AND problem IS NULL THEN 'the chain is whole up to ' || left(head, 24) || '...'
+                                               ELSE 'BROKEN: ' || problem END
+        FROM citadel.verify_audit_log('$head')")"
 }
 
 show_health() { table -At -c "SELECT jsonb_pretty(citadel.health())"; }
