@@ -64,6 +64,8 @@ ALTER TABLE part_1 RENAME TO original;
 -- As a partition; a column that came later gets its default, one that is NOT NULL too.
 SET ROLE regress_restorer;
 ALTER TABLE parent ADD COLUMN later text NOT NULL DEFAULT 'later' || spy(2);
+GRANT SELECT ON parent TO PUBLIC;
+ALTER TABLE parent REPLICA IDENTITY FULL;
 RESET ROLE;
 SELECT setval('spied', 1) AS reset;
 SELECT citadel.archive_restore_begin(:id, 'parent', 'partition');
@@ -71,7 +73,7 @@ SELECT pg_temp.walk(:id, 'restore');
 SELECT nextval('spied') > 500 AS spies_ran;
 \d part_1
 SELECT count(*), min(later), count(DISTINCT t) FROM parent;
-SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'part_1'::regclass;
+SELECT pg_get_userbyid(relowner), has_table_privilege('pg_read_all_stats', oid, 'SELECT') AS granted, relreplident FROM pg_class WHERE oid = 'part_1'::regclass;
 SELECT state, restored_to, verification FROM citadel.archive WHERE archive_id = :id;
 -- It is there already.
 SELECT citadel.archive_restore_begin(:id, 'parent', 'partition');

@@ -245,6 +245,7 @@ void attach(pg::Spi& spi, Entry& entry) {
     if (!bounds_alone)
         pg::raise(ERRCODE_DATA_CORRUPTED, "archive " + std::to_string(entry.id) + " has no valid bounds");
     pg::execute_as(owner_of(entry.target), {statement});
+    give_parents_properties(entry.target, entry.restored);
     pg::fault_point("archive_restore_attached");
     set_step(spi, entry, "finish");
 }

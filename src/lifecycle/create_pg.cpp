@@ -63,26 +63,26 @@ std::optional<Partition> partition_at(const Policy& policy, Place lower, Place u
 }
 
 // Privileges of the parent, unless rows of it are hidden by policies: those would not hold on the partition itself.
-void copy_privileges(pg::Spi& spi, const Policy& policy, Oid partition) {
+void copy_privileges(pg::Spi& spi, Oid parent, Oid partition) {
     const pg::Rows grants =
         spi.query("SELECT format('GRANT %s ON TABLE %s TO %s%s', string_agg(e.privilege_type, ', '), $2::text, "
                   "CASE WHEN e.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(e.grantee)) END, "
                   "CASE WHEN e.is_grantable AND e.grantee <> 0 THEN ' WITH GRANT OPTION' ELSE '' END) "
                   "FROM pg_class c, aclexplode(c.relacl) e WHERE c.oid = $1 AND e.grantee <> c.relowner "
                   "AND NOT c.relrowsecurity GROUP BY e.grantee, e.is_grantable",
-                  {pg::arg_oid(policy.relation), pg::arg(pg::qualified_name(partition))});
+                  {pg::arg_oid(parent), pg::arg(pg::qualified_name(partition))});
     for (std::size_t i = 0; i < grants.size(); ++i)
         spi.execute(grants.text(i, 0));
-    if (spi.query("SELECT relrowsecurity FROM pg_class WHERE oid = $1", {pg::arg_oid(policy.relation)}).boolean(0, 0))
+    if (spi.query("SELECT relrowsecurity FROM pg_class WHERE oid = $1", {pg::arg_oid(parent)}).boolean(0, 0))
         spi.execute("ALTER TABLE " + pg::qualified_name(partition) + " ENABLE ROW LEVEL SECURITY");
 }
 
-void copy_replica_identity(pg::Spi& spi, const Policy& policy, Oid partition) {
+void copy_replica_identity(pg::Spi& spi, Oid parent, Oid partition) {
     const pg::Rows rows = spi.query(
         "SELECT c.relreplident, (SELECT quote_ident(k.relname) FROM pg_index p JOIN pg_inherits i ON i.inhparent = "
         "p.indexrelid JOIN pg_index x ON x.indexrelid = i.inhrelid AND x.indrelid = $2 JOIN pg_class k ON k.oid = "
         "x.indexrelid WHERE p.indrelid = c.oid AND p.indisreplident) FROM pg_class c WHERE c.oid = $1",
-        {pg::arg_oid(policy.relation), pg::arg_oid(partition)});
+        {pg::arg_oid(parent), pg::arg_oid(partition)});
     const std::string& kind = rows.text(0, 0);
     const std::string table = "ALTER TABLE " + pg::qualified_name(partition) + " REPLICA IDENTITY ";
     if (kind == "f")
@@ -94,13 +94,13 @@ void copy_replica_identity(pg::Spi& spi, const Policy& policy, Oid partition) {
 }
 
 // A partitioned table has no storage options of its own: the newest of the other partitions shows what is wanted.
-void copy_storage_options(pg::Spi& spi, const Policy& policy, Oid partition) {
+void copy_storage_options(pg::Spi& spi, Oid parent, Oid partition) {
     const pg::Rows rows = spi.query(
         "SELECT string_agg(format('%I = %L', o.option_name, o.option_value), ', ') FROM (SELECT c.reloptions FROM "
         "pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = $1 AND c.oid <> $2 AND c.relkind = "
-        "'r' "
+        "'r' AND NOT EXISTS (SELECT FROM pg_class p WHERE p.oid = $2 AND p.reloptions IS NOT NULL) "
         "ORDER BY c.oid DESC LIMIT 1) n, pg_options_to_table(n.reloptions) o",
-        {pg::arg_oid(policy.relation), pg::arg_oid(partition)});
+        {pg::arg_oid(parent), pg::arg_oid(partition)});
     if (!rows.is_null(0, 0))
         spi.execute("ALTER TABLE " + pg::qualified_name(partition) + " SET (" + rows.text(0, 0) + ")");
 }
@@ -167,25 +167,25 @@ std::vector<std::string> matching_statements(Oid parent, const std::string& tabl
     return statements;
 }
 
-void give_replica_identity(const Policy& policy, const std::vector<Partition>& partitions) {
-    pg::write_as(policy.owner, [&](pg::Spi& spi) {
-        if (spi.query("SELECT relreplident = 'd' FROM pg_class WHERE oid = $1", {pg::arg_oid(policy.relation)})
-                .boolean(0, 0))
+void give_replica_identity(Oid parent, const std::vector<Partition>& partitions) {
+    pg::write_as(pg::owner_of(parent), [&](pg::Spi& spi) {
+        if (spi.query("SELECT relreplident = 'd' FROM pg_class WHERE oid = $1", {pg::arg_oid(parent)}).boolean(0, 0))
             return;
         for (const Partition& partition : partitions)
-            copy_replica_identity(spi, policy, partition.oid);
+            copy_replica_identity(spi, parent, partition.oid);
     });
 }
 
-void give_parents_properties(const Policy& policy, Oid partition) {
-    if (pg::owner_of(partition) != policy.owner) {
+void give_parents_properties(Oid parent, Oid partition) {
+    const Oid owner = pg::owner_of(parent);
+    if (pg::owner_of(partition) != owner) {
         pg::Spi spi;
-        spi.execute("ALTER TABLE " + pg::qualified_name(partition) + " OWNER TO " + pg::role_name(policy.owner));
+        spi.execute("ALTER TABLE " + pg::qualified_name(partition) + " OWNER TO " + pg::role_name(owner));
     }
-    pg::write_as(policy.owner, [&](pg::Spi& spi) {
-        copy_privileges(spi, policy, partition);
-        copy_replica_identity(spi, policy, partition);
-        copy_storage_options(spi, policy, partition);
+    pg::write_as(owner, [&](pg::Spi& spi) {
+        copy_privileges(spi, parent, partition);
+        copy_replica_identity(spi, parent, partition);
+        copy_storage_options(spi, parent, partition);
     });
 }
 
@@ -204,14 +204,14 @@ Oid make_partition(const Policy& policy, Place lower, Place upper) {
         for (const Partition& partition : read_partitions(policy.relation, policy.kind))
             if (std::none_of(before.begin(), before.end(),
                              [&partition](const Partition& old) { return old.oid == partition.oid; }))
-                give_parents_properties(policy, partition.oid);
+                give_parents_properties(policy.relation, partition.oid);
     }
     pg::fault_point("lifecycle_create");
     if (const auto made = partition_at(policy, lower, upper))
         return made->oid;
     const Oid table = make_table_like(policy, partition_name(policy, lower));
     attach(policy, table, lower, upper);
-    give_parents_properties(policy, table);
+    give_parents_properties(policy.relation, table);
     return table;
 }
 
@@ -219,7 +219,7 @@ Oid make_default_partition(const Policy& policy) {
     const Oid table = make_table_like(policy, free_name(policy, "_default"));
     pg::execute_as(policy.owner, {"ALTER TABLE " + relation_name(policy) + " ATTACH PARTITION " +
                                   pg::qualified_name(table) + " DEFAULT"});
-    give_parents_properties(policy, table);
+    give_parents_properties(policy.relation, table);
     return table;
 }
 

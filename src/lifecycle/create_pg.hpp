@@ -28,9 +28,10 @@ Oid make_partition(const Policy& policy, Place lower, Place upper);
 Oid make_default_partition(const Policy& policy);
 
 // Its replica identity alone, for partitions that were just attached.
-void give_replica_identity(const Policy& policy, const std::vector<Partition>& partitions);
+void give_replica_identity(Oid parent, const std::vector<Partition>& partitions);
 
-// Owner, privileges, replica identity and storage options as the parent and its other partitions have them.
-void give_parents_properties(const Policy& policy, Oid partition);
+// Owner, privileges, replica identity and (unless it has its own) storage options as the parent and its other
+// partitions have them. Publications of the parent include every partition.
+void give_parents_properties(Oid parent, Oid partition);
 
 } // namespace citadel::lifecycle

@@ -166,7 +166,7 @@ std::int64_t move_default_rows(const Policy& policy, Place lower, Place upper, s
         delete_quietly(move);
         pg::fault_point("lifecycle_default_delete");
         attach(policy, move.table, lower, upper);
-        give_parents_properties(policy, move.table);
+        give_parents_properties(policy.relation, move.table);
         operation::set_state(operation::read(move.operation), "done");
         audit::Entry entry = audit::about("move_default_rows", move.table);
         entry.actor = job_actor;

@@ -169,7 +169,8 @@ CREATE TABLE citadel.lifecycle_status (
     last_error text,
     last_error_at timestamptz,
     default_rows bigint,
-    notes text[] NOT NULL DEFAULT '{}'
+    notes text[] NOT NULL DEFAULT '{}',
+    warned_at timestamptz
 );
 REVOKE ALL ON citadel.lifecycle_status FROM PUBLIC;
 GRANT SELECT ON citadel.lifecycle_status TO pg_monitor;
@@ -181,6 +182,7 @@ COMMENT ON COLUMN citadel.lifecycle_status.last_error IS 'Message of the last fa
 COMMENT ON COLUMN citadel.lifecycle_status.last_error_at IS 'When it last failed';
 COMMENT ON COLUMN citadel.lifecycle_status.default_rows IS 'Rows found in the default partition; NULL without one';
 COMMENT ON COLUMN citadel.lifecycle_status.notes IS 'What was not done, and why; warnings';
+COMMENT ON COLUMN citadel.lifecycle_status.warned_at IS 'When the server log was last warned of the alarm that citadel.partition_runway shows; once a day at most';
 
 -- Which policies a run was asked to work on; a run without rows here works on all.
 CREATE TABLE citadel.lifecycle_request (

@@ -16,6 +16,7 @@
 #include "lifecycle/partman_pg.hpp"
 #include "lifecycle/plain_pg.hpp"
 #include "lifecycle/policy_pg.hpp"
+#include "lifecycle/runway_pg.hpp"
 #include "pg/clock.hpp"
 #include "pg/fault.hpp"
 #include "pg/spi.hpp"
@@ -75,6 +76,7 @@ class Run {
     void take(const Policy& policy, const Zone& zone, const Step& step, std::int64_t& operation_id);
     void failed(const StoredPolicy& stored, const pg::Error& error);
     void finish(const StoredPolicy& stored);
+    void warn(const StoredPolicy& stored);
     void note(const Policy& policy, const std::string& text) {
         auto& notes = notes_[policy.id];
         if (notes.size() < most_notes)
@@ -221,11 +223,17 @@ void Run::pass(bool urgent) {
 }
 
 void Run::finish(const StoredPolicy& stored) {
-    if (!stored.active)
-        return;
     const Policy& policy = stored.policy;
+    // What it says can be found out again: it need not be on disk before the next table's turn.
+    {
+        pg::Spi spi;
+        spi.query("SELECT set_config('synchronous_commit', 'off', true)");
+    }
+    if (!stored.active)
+        return warn(stored);
     const auto error = errors_.find(policy.id);
     std::int64_t default_rows = -1;
+    const bool quiet = error == errors_.end() && notes_.count(policy.id) == 0;
     if (!stored.gone && policy.mode == TableMode::partitioned) {
         try {
             default_rows = count_default_rows(policy);
@@ -250,6 +258,20 @@ void Run::finish(const StoredPolicy& stored) {
              pg::arg_as(TEXTARRAYOID, pg::text_array_literal(notes_[policy.id]))});
     }
     jobs::checkpoint();
+    // Where all went well and nothing was left undone, the partitions are there.
+    if (!quiet || default_rows > 0)
+        warn(stored);
+}
+
+void Run::warn(const StoredPolicy& stored) {
+    if (stored.gone)
+        return;
+    try {
+        warn_of_alarm(stored);
+        jobs::checkpoint();
+    } catch (const pg::Error& error) {
+        failed(stored, error);
+    }
 }
 
 // Restores that CALL citadel.restore_archive() asked for.

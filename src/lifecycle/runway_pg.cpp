@@ -23,10 +23,11 @@ void judge_last_run(std::string& alarm, const Policy& policy) {
     pg::Spi spi;
     const pg::Rows rows = spi.query(
         "SELECT last_error IS NOT NULL, coalesce(default_rows, 0), (SELECT count(*) FROM citadel.lifecycle_operation o "
-        "WHERE o.policy_id = s.policy_id AND o.finished_at IS NULL AND o.attempts > 0) FROM citadel.lifecycle_status s "
+        "WHERE o.policy_id = s.policy_id AND o.finished_at IS NULL AND o.attempts > 0), last_run_at IS NULL FROM "
+        "citadel.lifecycle_status s "
         "WHERE policy_id = $1",
         {pg::arg(policy.id)});
-    if (rows.empty())
+    if (rows.empty() || rows.boolean(0, 3))
         return add(alarm, "not worked on yet");
     if (rows.boolean(0, 0))
         add(alarm, "the last run failed");
@@ -80,6 +81,31 @@ Runway read_runway(const StoredPolicy& stored) {
     }
     judge_last_run(runway.alarm, policy);
     return runway;
+}
+
+void warn_of_alarm(const StoredPolicy& stored) {
+    const std::int64_t id = stored.policy.id;
+    {
+        pg::Spi spi;
+        if (!spi.query("SELECT 1 FROM citadel.lifecycle_status WHERE policy_id = $1 AND warned_at > $2",
+                       {pg::arg(id), pg::arg_timestamptz(pg::now() - micros_per_day)})
+                 .empty())
+            return;
+    }
+    const Runway runway = read_runway(stored);
+    if (runway.alarm.empty())
+        return;
+    const std::string table = relation_name(stored.policy);
+    const char* name = table.c_str();
+    const char* alarm = runway.alarm.c_str();
+    pg::guard([=] {
+        ereport(WARNING, (errmsg("citadel_opt: lifecycle of table %s: %s", name, alarm),
+                          errhint("Look at citadel.partition_runway and citadel.lifecycle_step.")));
+    });
+    pg::Spi spi;
+    spi.execute("INSERT INTO citadel.lifecycle_status (policy_id, warned_at) VALUES ($1, $2) ON CONFLICT (policy_id) "
+                "DO UPDATE SET warned_at = excluded.warned_at",
+                {pg::arg(id), pg::arg_timestamptz(pg::now())});
 }
 
 } // namespace citadel::lifecycle

@@ -19,4 +19,7 @@ struct Runway {
 
 Runway read_runway(const StoredPolicy& stored);
 
+// Tells the server log of the alarm, if there is one and it was not told within a day.
+void warn_of_alarm(const StoredPolicy& stored);
+
 } // namespace citadel::lifecycle

@@ -247,7 +247,7 @@ void Split::build_indexes() {
             as_owner(matching_statements(policy_.relation, table, "pu"));
             as_owner(keys);
             as_owner({"ANALYZE " + table});
-            give_parents_properties(policy_, part.oid);
+            give_parents_properties(policy_.relation, part.oid);
             pg::Spi spi;
             spi.execute("UPDATE citadel.lifecycle_operation SET detail = jsonb_set(detail, '{finished}', "
                         "coalesce(detail->'finished', '[]') || to_jsonb($2::text)) WHERE operation_id = $1",
@@ -272,6 +272,7 @@ std::int64_t Split::take_changes(std::int64_t most) {
         if (copy_.make_partitions(zone_, upper()) == 0)
             throw;
         jobs::checkpoint();
+        stop_if_cancelled();
         enter("indexing");
         jobs::checkpoint();
         build_indexes();
@@ -356,7 +357,7 @@ void Split::exchange(const std::vector<Partition>& parts) {
         statements.push_back("ALTER TABLE " + table + " DROP CONSTRAINT " + check);
     }
     as_owner(statements);
-    give_replica_identity(policy_, parts);
+    give_replica_identity(policy_.relation, parts);
     copy_.remove();
 }
 
