@@ -19,6 +19,18 @@ $$;
 SELECT * FROM advise(ARRAY['DELETE FROM parent WHERE id = $1']);
 -- Nothing is deleted, or the key has an index, or the table is not referenced.
 SELECT * FROM advise(ARRAY['SELECT * FROM parent WHERE id = $1', 'UPDATE parent SET name = $2 WHERE id = $1', 'DELETE FROM child WHERE id = $1']);
+-- So does a change of what they reference, on a partitioned table too, whose partition counts its columns differently.
+SELECT * FROM advise(ARRAY['UPDATE parent SET id = $2 WHERE id = $1']);
+CREATE TABLE region (kind int, id int, name text, PRIMARY KEY (kind, id)) PARTITION BY LIST (kind);
+CREATE TABLE region_1 (gone int, name text, id int NOT NULL, kind int NOT NULL);
+ALTER TABLE region_1 DROP COLUMN gone;
+ALTER TABLE region ATTACH PARTITION region_1 FOR VALUES IN (1);
+INSERT INTO region SELECT 1, i, 'region ' || i FROM generate_series(1, 1000) i;
+CREATE TABLE town (id int PRIMARY KEY, kind int, region int, FOREIGN KEY (kind, region) REFERENCES region);
+INSERT INTO town SELECT i, 1, i * 7919 % 1000 + 1 FROM generate_series(1, 50000) i;
+VACUUM ANALYZE region, town;
+SELECT * FROM advise(ARRAY['UPDATE region SET id = $2 WHERE kind = 1 AND id = $1']);
+SELECT * FROM advise(ARRAY['UPDATE region SET name = $2 WHERE kind = 1 AND id = $1']);
 CREATE INDEX ON child (parent_id);
 SELECT * FROM advise(ARRAY['DELETE FROM parent WHERE id = $1']);
 CREATE INDEX ON child (other_id, amount);

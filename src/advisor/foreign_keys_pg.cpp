@@ -1,18 +1,41 @@
 #include "advisor/foreign_keys_pg.hpp"
 
+#include "pg/guard.hpp"
 #include "pg/plan_tree.hpp"
 #include "pg/spi.hpp"
 
 extern "C" {
 #include "parser/parsetree.h"
+#include "utils/lsyscache.h"
 }
 
 namespace citadel::advisor {
 
-std::vector<Deletion> deletions_of(const std::vector<PlannedStmt*>& plans) {
+namespace {
+
+// The columns that an update sets, as columns of the table it names: a partition may have others.
+std::vector<AttrNumber> updated_columns(const ModifyTable* modify, const PlannedStmt* statement, Oid table) {
+    std::vector<AttrNumber> columns;
+    if (modify->updateColnosLists == NIL)
+        return columns;
+    const Oid first = rt_fetch(linitial_int(modify->resultRelations), statement->rtable)->relid;
+    const ListCell* cell;
+    foreach (cell, static_cast<List*>(linitial(modify->updateColnosLists))) {
+        const auto column = static_cast<AttrNumber>(lfirst_int(cell));
+        columns.push_back(first == table ? column : pg::guard([=] {
+            const char* name = get_attname(first, column, true);
+            return name == nullptr ? InvalidAttrNumber : get_attnum(table, name);
+        }));
+    }
+    return columns;
+}
+
+} // namespace
+
+std::vector<ReferencedChange> referenced_changes(const std::vector<PlannedStmt*>& plans) {
     struct Search {
         const PlannedStmt* statement = nullptr;
-        std::vector<Deletion> found;
+        std::vector<ReferencedChange> found;
     } search;
     for (PlannedStmt* plan : plans) {
         search.statement = plan;
@@ -23,17 +46,26 @@ std::vector<Deletion> deletions_of(const std::vector<PlannedStmt*>& plans) {
                 if (!IsA(node, ModifyTable))
                     return;
                 const auto* modify = reinterpret_cast<ModifyTable*>(node);
-                if (modify->operation != CMD_DELETE || outerPlan(node) == nullptr)
+                const bool updates = modify->operation == CMD_UPDATE;
+                if ((modify->operation != CMD_DELETE && !updates) || outerPlan(node) == nullptr)
                     return;
-                const RangeTblEntry* target = rt_fetch(modify->nominalRelation, search->statement->rtable);
-                search->found.push_back({target->relid, outerPlan(node)->plan_rows});
+                const Oid target = rt_fetch(modify->nominalRelation, search->statement->rtable)->relid;
+                ReferencedChange change{target, outerPlan(node)->plan_rows, {}};
+                if (updates)
+                    change.columns = updated_columns(modify, search->statement, target);
+                if (!updates || !change.columns.empty())
+                    search->found.push_back(std::move(change));
             },
             &search);
     }
     return search.found;
 }
 
-std::vector<std::string> reference_checks(Oid referenced) {
+std::vector<std::string> reference_checks(const ReferencedChange& change) {
+    std::string columns = "{";
+    for (const AttrNumber column : change.columns)
+        columns += (columns.size() > 1 ? "," : "") + std::to_string(column);
+    columns += "}";
     pg::Spi spi;
     const pg::Rows rows = spi.query(R"(
         SELECT format('SELECT x.ctid FROM %s %I.%I AS x WHERE %s', CASE r.relkind WHEN 'p' THEN '' ELSE 'ONLY' END,
@@ -45,10 +77,11 @@ std::vector<std::string> reference_checks(Oid referenced) {
         CROSS JOIN LATERAL unnest(c.conkey) WITH ORDINALITY AS k (attnum, place)
         JOIN pg_attribute AS a ON a.attrelid = c.conrelid AND a.attnum = k.attnum
         WHERE c.contype = 'f' AND c.confrelid = $1 AND c.conparentid = 0
+            AND ($2 = '{}' OR c.confkey && $2::int2[])
         GROUP BY c.oid, r.relkind, n.nspname, r.relname
         ORDER BY c.oid
         LIMIT 50)",
-                                    {pg::arg_oid(referenced)});
+                                    {pg::arg_oid(change.relation), pg::arg(columns)});
     std::vector<std::string> found;
     for (std::size_t row = 0; row < rows.size(); ++row)
         found.push_back(rows.text(row, 0));

@@ -149,11 +149,11 @@ void PlannerCosts::analyse(const WorkloadStatement& statement, Entry& entry, Sta
     }
 }
 
-// Foreign keys that reference what the statement deletes from: their look-ups are part of its cost, and the tables that
-// they look into part of its use. Under the statement's role; what that role may not read is left out.
+// Foreign keys that reference what the statement deletes or changes: their look-ups are part of its cost, and the
+// tables that they look into part of its use. Under the statement's role; what that role may not read is left out.
 void PlannerCosts::add_reference_checks(const std::vector<PlannedStmt*>& plans, Entry& entry, StatementUse& use) {
-    for (const Deletion& deletion : deletions_of(plans))
-        for (const std::string& text : reference_checks(deletion.relation)) {
+    for (const ReferencedChange& change : referenced_changes(plans))
+        for (const std::string& text : reference_checks(change)) {
             const std::optional<pg::Error> failure = without_locks([&] {
                 Statement check = Statement::analyse(text);
                 const FactCollector facts(expressions_);
@@ -161,7 +161,7 @@ void PlannerCosts::add_reference_checks(const std::vector<PlannedStmt*>& plans, 
                 const PlanningLimit limit(settings::advise_planning_limit_ms);
                 const std::vector<PlannedStmt*> made = check.plan(nullptr);
                 check_permissions(made);
-                const double times = std::max(deletion.rows, 1.0);
+                const double times = std::max(change.rows, 1.0);
                 entry.last_cost += times * total_cost(made);
                 use.relations.insert(use.relations.end(), facts.uses().begin(), facts.uses().end());
                 entry.checks.push_back(ReferenceCheck{std::move(check), times});
