@@ -5,21 +5,14 @@ use warnings FATAL => 'all';
 
 use FindBin;
 use lib $FindBin::RealBin;
+use AdvisorTest;
 use CitadelTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = citadel_node('advise', extension => 0, config => <<'END');
-citadel_opt.slow_query_threshold = 0
-citadel_opt.sample_interval = '1s'
-citadel_opt.advise_interval = 0
-autovacuum = off
-END
+my $node = advisor_node('advise');
 my $db = 'citadel_ai';
-
-sub sql { return $node->safe_psql($db, "SET citadel_opt.slow_query_threshold = -1; $_[0]"); }
-sub as_app { return $node->safe_psql($db, "SET SESSION AUTHORIZATION app; $_[0]"); }
 
 sql(<<'END');
 CREATE ROLE app; CREATE ROLE watcher; GRANT pg_monitor TO watcher;
@@ -48,32 +41,22 @@ RESET ROLE;
 ANALYZE app.item, app.doomed;
 END
 # Watched from here on: rows loaded in the watched time would count as writes, and an index costs those.
-create_citadel($node, $db);
-$node->poll_query_until($db, 'SELECT count(*) > 0 FROM citadel.snapshot_state') or die 'no scheduler';
-
-sub advise
-{
-	my $run = sql("SELECT citadel.run_job('advise')");
-	sql("CALL citadel.wait_for_job($run)");
-	return $run;
-}
+watch();
 
 # Nothing captured yet of the application: an empty answer says so.
 my $first = advise();
 like(sql("SELECT summary FROM citadel.advisor_run WHERE run_id = $first"), qr/^examined 0 of \d+ statements/, 'a run without a workload is recorded');
 
 # The application runs; unqualified names, in its own search_path.
-as_app("SET search_path = app; SELECT count(*) FROM item WHERE owner = $_") foreach 1 .. 5;
-as_app('SET search_path = app; SELECT count(*) FROM doomed WHERE owner = 5');
-as_app('SET search_path = app; SELECT count(*) FROM item WHERE id = spy()');
+as_app("SELECT count(*) FROM item WHERE owner = $_") foreach 1 .. 5;
+as_app('SELECT count(*) FROM doomed WHERE owner = 5');
+as_app('SELECT count(*) FROM item WHERE id = spy()');
 as_app("SELECT count(*) FROM pg_class WHERE relname = 'x'");
 as_app('CREATE TEMP TABLE passing AS SELECT 1 AS a; SELECT * FROM passing WHERE a = 1');
-sql('SELECT citadel.collect()');
 sub spied { return sql("SELECT coalesce(last_value, 0) FROM pg_sequences WHERE schemaname = 'app' AND sequencename = 'app_refused'"); }
 sub spied_as { return sql("SELECT string_agg(sequencename, ', ') FROM pg_sequences WHERE schemaname = 'app' AND last_value IS NOT NULL"); }
 my $spied = spied();
-$node->poll_query_until($db, "SELECT count(DISTINCT query_id) >= 5 FROM citadel.statement WHERE user_id = 'app'::regrole")
-  or die 'the statements were not captured';
+captured(5);
 ok($spied > 0, 'the spy ran for the application itself');
 
 my $run = advise();
@@ -104,7 +87,7 @@ is(sql("SELECT string_agg(id::text, ',' ORDER BY id) FROM citadel.index_recommen
 
 # From SQL: each captured statement as its own user; a caller who may not read the table learns nothing.
 is(sql("SELECT count(*) FROM citadel.recommend_indexes() WHERE relation = 'app.item'::regclass"), '1', 'recommend_indexes() uses what was captured');
-my ($status, $out, $err) = $node->psql($db, "SET citadel_opt.slow_query_threshold = -1; SET SESSION AUTHORIZATION watcher; SELECT count(*) FROM citadel.recommend_indexes()");
+my ($status, $out, $err) = $node->psql($db, unwatched('SET SESSION AUTHORIZATION watcher; SELECT count(*) FROM citadel.recommend_indexes()'));
 is("$status $out", '0 0', 'a monitor without rights on the tables gets nothing');
 like($err, qr/permission denied for (table item|schema app)/, 'and is told why');
 is(spied_as(), 'app_refused', 'nor did anything run as the monitor');

@@ -5,22 +5,13 @@ use warnings FATAL => 'all';
 
 use FindBin;
 use lib $FindBin::RealBin;
+use AdvisorTest;
 use CitadelTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = citadel_node('advice', extension => 0, config => <<'END');
-citadel_opt.slow_query_threshold = 0
-citadel_opt.sample_interval = '1s'
-citadel_opt.advise_interval = 0
-autovacuum = off
-track_io_timing = on
-END
-my $db = 'citadel_ai';
-
-sub sql { return $node->safe_psql($db, "SET citadel_opt.slow_query_threshold = -1; $_[0]"); }
-sub as_app { return $node->safe_psql($db, "SET SESSION AUTHORIZATION app; SET search_path = app; $_[0]"); }
+my $node = advisor_node('advice', 'track_io_timing = on');
 
 sql(<<'END');
 CREATE ROLE app;
@@ -42,15 +33,8 @@ RESET ROLE;
 VACUUM ANALYZE app.sale;
 ANALYZE app.event_1;
 END
-create_citadel($node, $db);
-$node->poll_query_until($db, 'SELECT count(*) > 0 FROM citadel.snapshot_state') or die 'no scheduler';
+watch();
 
-sub advise
-{
-	my $run = sql("SELECT citadel.run_job('advise')");
-	sql("CALL citadel.wait_for_job($run)");
-	return $run;
-}
 sub kinds { return sql("SELECT coalesce(string_agg(kind, ',' ORDER BY kind), '') FROM citadel.advice WHERE status = 'open' AND $_[0]"); }
 
 my @statements = (
@@ -69,9 +53,7 @@ my @statements = (
 	"SELECT count(*) FROM event WHERE id = 3",
 );
 as_app($_) foreach @statements;
-sql('SELECT citadel.collect()');
-$node->poll_query_until($db, 'SELECT count(*) >= ' . scalar(@statements) . " FROM citadel.statement WHERE user_id = 'app'::regrole AND query LIKE 'SELECT%'")
-  or die 'the statements were not captured';
+captured(scalar(@statements), "query LIKE 'SELECT%'");
 advise();
 
 is(sql("SELECT subject || ': ' || remedy FROM citadel.advice WHERE kind = 'correlated_columns'"),
