@@ -221,6 +221,9 @@ SELECT to_regclass('lc.def_rest') IS NULL AS gone;
 SELECT citadel.alter_lifecycle_policy(:def, default_partition => true);
 CALL citadel.run_lifecycle('lc.def');
 SELECT partdefid::regclass FROM pg_partitioned_table WHERE partrelid = 'lc.def'::regclass;
+RESET ROLE;
+SELECT action, outcome, subject_name, row_count FROM citadel.audit_log WHERE policy_id = :def AND action ~ 'default' AND row_count IS DISTINCT FROM 1 ORDER BY at;
+SET ROLE regress_owner;
 
 -- Numbers: by the highest value, and no further than the type.
 INSERT INTO lc.number VALUES (3500);

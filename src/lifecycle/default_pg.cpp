@@ -183,8 +183,9 @@ std::int64_t move_default_rows(const Policy& policy, Place lower, Place upper, s
     return moved;
 }
 
-void drop_default(const Policy& policy) {
-    climb(relation_name(policy), [&policy] {
+bool drop_default(const Policy& policy) {
+    bool dropped = false;
+    climb(relation_name(policy), [&] {
         const Oid fallback = default_of(policy);
         if (fallback == InvalidOid)
             return;
@@ -192,10 +193,12 @@ void drop_default(const Policy& policy) {
         pg::write_as(policy.owner, [&](pg::Spi& spi) {
             spi.execute("LOCK TABLE ONLY " + relation_name(policy) + " IN ACCESS EXCLUSIVE MODE");
             spi.execute("LOCK TABLE ONLY " + name + " IN ACCESS EXCLUSIVE MODE");
-            if (spi.query("SELECT 1 FROM " + name + " LIMIT 1").empty())
+            dropped = spi.query("SELECT 1 FROM " + name + " LIMIT 1").empty();
+            if (dropped)
                 spi.execute("DROP TABLE " + name);
         });
     });
+    return dropped;
 }
 
 } // namespace citadel::lifecycle

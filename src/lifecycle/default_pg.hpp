@@ -11,7 +11,7 @@ namespace citadel::lifecycle {
 // deletes and attaches. In the job alone; resumable. Returns the rows moved.
 std::int64_t move_default_rows(const Policy& policy, Place lower, Place upper, std::int64_t& operation_id);
 
-// Drops the default partition if it is empty.
-void drop_default(const Policy& policy);
+// Drops the default partition if it is empty; whether it did.
+bool drop_default(const Policy& policy);
 
 } // namespace citadel::lifecycle

@@ -109,6 +109,14 @@ void Run::failed(const StoredPolicy& stored, const pg::Error& error) {
     }
 }
 
+void append_for(const Policy& policy, const char* action) {
+    audit::Entry entry = audit::about(action, policy.relation);
+    entry.actor = job_actor;
+    entry.policy_id = policy.id;
+    entry.policy_version = policy.version;
+    audit::append(entry);
+}
+
 // One of a kind of work that may fail by itself; the failure is the operation's and the table's.
 void Run::take(const Policy& policy, const Zone& zone, const Step& step, std::int64_t& operation_id) {
     switch (step.action) {
@@ -127,9 +135,14 @@ void Run::take(const Policy& policy, const Zone& zone, const Step& step, std::in
         return;
     }
     case Action::create_default:
-        return climb(relation_name(policy), [&] { (void)make_default_partition(policy); });
+        return climb(relation_name(policy), [&] {
+            (void)make_default_partition(policy);
+            append_for(policy, "create_default_partition");
+        });
     case Action::drop_default:
-        return drop_default(policy);
+        if (drop_default(policy))
+            append_for(policy, "drop_default_partition");
+        return jobs::checkpoint();
     case Action::move_default_rows:
         (void)move_default_rows(policy, step.lower, step.upper, operation_id);
         return;
@@ -222,6 +235,26 @@ void Run::pass(bool urgent) {
     }
 }
 
+// Once for each error: what goes on failing for the same reason is one entry.
+void note_failed_run(const Policy& policy, const std::string& reason) {
+    {
+        pg::Spi spi;
+        if (!spi.query("SELECT 1 FROM citadel.lifecycle_status WHERE policy_id = $1 AND last_error = $2",
+                       {pg::arg(policy.id), pg::arg(reason)})
+                 .empty())
+            return;
+    }
+    audit::Entry entry = audit::about("run_policy", policy.relation);
+    entry.actor = job_actor;
+    entry.outcome = audit::outcome::failed;
+    entry.subject_schema = policy.schema;
+    entry.subject_name = policy.name;
+    entry.policy_id = policy.id;
+    entry.policy_version = policy.version;
+    entry.reason = reason;
+    audit::append(entry);
+}
+
 void Run::finish(const StoredPolicy& stored) {
     const Policy& policy = stored.policy;
     // What it says can be found out again: it need not be on disk before the next table's turn.
@@ -243,6 +276,8 @@ void Run::finish(const StoredPolicy& stored) {
             failed(stored, failure);
         }
     }
+    if (error != errors_.end())
+        note_failed_run(policy, error->second);
     {
         pg::Spi spi;
         spi.execute(
@@ -274,6 +309,30 @@ void Run::warn(const StoredPolicy& stored) {
     }
 }
 
+audit::Entry restore_entry(const operation::Row& row) {
+    audit::Entry entry;
+    entry.action = "restore_archive";
+    entry.actor = job_actor;
+    entry.reason = "archive " + std::to_string(row.archive_id);
+    pg::Spi spi;
+    const pg::Rows found = spi.query("SELECT origin_schema, origin_name, rows, encode(hash, 'hex'), lower_bound, "
+                                     "upper_bound, coalesce(restored_oid, 0::oid) FROM citadel.archive_entry WHERE "
+                                     "archive_id = $1",
+                                     {pg::arg(row.archive_id)});
+    if (found.empty())
+        return entry;
+    entry.subject_schema = found.text(0, 0);
+    entry.subject_name = found.text(0, 1);
+    entry.rows = found.int64(0, 2);
+    entry.checksum = found.text(0, 3);
+    if (!found.is_null(0, 4))
+        entry.lower_bound = found.text(0, 4);
+    if (!found.is_null(0, 5))
+        entry.upper_bound = found.text(0, 5);
+    entry.subject = found.oid(0, 6);
+    return entry;
+}
+
 // Restores that CALL citadel.restore_archive() asked for.
 void Run::restores() {
     std::vector<std::int64_t> waiting;
@@ -295,13 +354,19 @@ void Run::restores() {
                 climb("the target of archive " + std::to_string(row.archive_id), [&] {
                     progress = archive::restore_some(row.archive_id);
                     pg::fault_point("lifecycle_restore");
-                    if (progress == archive::Progress::done)
+                    if (progress == archive::Progress::done) {
                         operation::set_state(row, "done");
+                        audit::append(restore_entry(row));
+                    }
                 });
         } catch (const pg::Error& error) {
             if (never_mind(error))
                 throw;
             jobs::start_over();
+            audit::Entry entry = restore_entry(operation::read(id));
+            entry.outcome = audit::outcome::failed;
+            entry.reason += ": " + std::string(error.what());
+            audit::append(entry);
             operation::note_failure(id, error);
             jobs::checkpoint();
             ++failures_;

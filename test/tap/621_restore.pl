@@ -75,7 +75,7 @@ foreach my $destination ('file:policy', 'server:far', 'schema')
 	is($status, 0, "$destination: which can be written to again") or diag($err);
 }
 is($node->safe_psql('app', "SELECT count(*) FROM citadel.lifecycle_operation WHERE kind = 'restore' AND finished_at IS NULL"), 0, 'no restore is left open');
-like($node->safe_psql('app', "SELECT string_agg(outcome, ' ') FROM citadel.audit_log WHERE action = 'restore_archive'"), qr/started/, 'restores are in the audit log');
+is($node->safe_psql('app', "SELECT count(*) FILTER (WHERE outcome = 'done'), count(*) FILTER (WHERE outcome = 'done' AND row_count = $rows AND checksum <> '' AND lower_bound <> '') FROM citadel.audit_log WHERE action = 'restore_archive'"), '5|5', 'restores are in the audit log');
 
 # An error of the job comes to the caller, and another target can be asked for.
 my ($table) = old_table($node, 'file:policy', 'archive');
@@ -83,6 +83,7 @@ run_policy($table) foreach 1 .. 3;
 my ($id) = entry($table);
 $node->safe_psql('app', "SET ROLE owner; CREATE TABLE ${table}_again PARTITION OF $table FOR VALUES FROM ('2020-01-15+00') TO ('2020-01-16+00')");
 error_is($node, 'app', "SET ROLE owner; CALL citadel.restore_archive($id, '$table')", { sqlstate => '42P17', message => qr/would overlap/ }, 'the error of the job comes to the caller');
+like($node->safe_psql('app', "SELECT reason FROM citadel.audit_log WHERE action = 'restore_archive' AND outcome = 'failed'"), qr/^archive $id: .*would overlap/, 'and is in the audit log');
 $node->safe_psql('app', "SET ROLE owner; DROP TABLE ${table}_again; CREATE TABLE app.plain (id int PRIMARY KEY, at timestamptz, v text)");
 $node->safe_psql('app', "SET ROLE owner; CALL citadel.restore_archive($id, 'app.plain')");
 is($node->safe_psql('app', 'SELECT count(*) FROM app.plain'), $rows, 'another target can be asked for');

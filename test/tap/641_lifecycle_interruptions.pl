@@ -311,6 +311,7 @@ foreach my $default (0, 1)
 	}
 	is(sql("SELECT attempts FROM citadel.lifecycle_step WHERE policy_id = $policy"), '3', "default $default: three attempts are counted");
 	like(sql("SELECT last_error FROM citadel.partition_runway WHERE relation = '$table'"), qr/lock/, "default $default: the runway says it");
+	is(sql("SELECT count(*) FROM citadel.audit_log WHERE policy_id = $policy AND action = 'run_policy' AND outcome = 'failed' AND reason ~ 'lock'"), '1', "default $default: the audit log says it once");
 	is(archived($node, $free), "$rows|$rows", "default $default: the other table is done");
 	$holder->query_safe('COMMIT');
 	$holder->quit;
