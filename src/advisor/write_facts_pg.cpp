@@ -82,8 +82,8 @@ void note_node(Plan* node, void* context) {
     WriteUse use;
     use.relation = entry->relid;
     use.rows = rows == nullptr ? 1.0 : rows->plan_rows;
-    if (const std::optional<WriteKind> kind = kind_of(modify->operation)) {
-        use.kind = *kind;
+    if (const std::optional<WriteKind> only_kind = kind_of(modify->operation)) {
+        use.kind = *only_kind;
         visit->writes->push_back(use);
     } else if (modify->operation == CMD_MERGE) {
         // Which rows meet which action is not known: each kind of action gets its share.
@@ -92,9 +92,9 @@ void note_node(Plan* node, void* context) {
         foreach (list, modify->mergeActionLists) {
             const ListCell* cell;
             foreach (cell, lfirst_node(List, list))
-                if (const std::optional<WriteKind> kind = kind_of(lfirst_node(MergeAction, cell)->commandType))
-                    if (std::find(kinds.begin(), kinds.end(), *kind) == kinds.end())
-                        kinds.push_back(*kind);
+                if (const std::optional<WriteKind> action = kind_of(lfirst_node(MergeAction, cell)->commandType))
+                    if (std::find(kinds.begin(), kinds.end(), *action) == kinds.end())
+                        kinds.push_back(*action);
         }
         for (const WriteKind kind : kinds) {
             use.kind = kind;
