@@ -127,3 +127,11 @@ install_missing() {
         esac
     done
 }
+
+# The versions that a run meets, for its log.
+print_versions() {
+    local name
+    for name in "postgresql-$(pg_major)" "postgresql-$(pg_major)-partman" "postgresql-$(pg_major)-pgtap" g++ clang; do
+        dpkg-query -W -f='${Package} ${Version}\n' "$name" 2>/dev/null || true
+    done | paste -sd, | sed 's/,/, /g; s/^/Versions: /'
+}
