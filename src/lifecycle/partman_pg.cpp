@@ -15,15 +15,18 @@ namespace {
 struct Installed {
     std::string schema; // quoted; empty: not installed
     int major = 0;
+    bool has_control_not_null = false; // create_parent() can be told to take a column that may be NULL (5.2 and later)
 };
 
 Installed installed(pg::Spi& spi) {
     const pg::Rows rows =
-        spi.query("SELECT quote_ident(n.nspname), split_part(e.extversion, '.', 1)::int FROM pg_extension e "
-                  "JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'pg_partman'");
+        spi.query("SELECT quote_ident(n.nspname), split_part(e.extversion, '.', 1)::int, EXISTS (SELECT FROM pg_proc p "
+                  "WHERE p.pronamespace = n.oid AND p.proname = 'create_parent' AND 'p_control_not_null' = ANY "
+                  "(p.proargnames)) "
+                  "FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'pg_partman'");
     if (rows.empty())
         return {};
-    return {rows.text(0, 0), static_cast<int>(rows.int64(0, 1))};
+    return {rows.text(0, 0), static_cast<int>(rows.int64(0, 1)), rows.boolean(0, 2)};
 }
 
 // pg_partman takes 'schema.table' unquoted, so names with a dot are beyond it.
@@ -105,6 +108,14 @@ bool same_interval(pg::Spi& spi, const Installed& partman, const Policy& policy)
     return parse_span(rows.text(0, 0), policy.kind, "partition_interval of pg_partman") == policy.interval;
 }
 
+// 4.x takes a column that may be NULL; 5.0 and 5.1 refuse it; later ones have to be told.
+bool takes_column(pg::Spi& spi, const Installed& partman, const Policy& policy) {
+    return partman.major < 5 || partman.has_control_not_null ||
+           spi.query("SELECT attnotnull FROM pg_attribute WHERE attrelid = $1 AND attname = $2",
+                     {pg::arg_oid(policy.relation), pg::arg(policy.column)})
+               .boolean(0, 0);
+}
+
 bool owner_is_superuser(Oid owner) {
     return pg::guard([owner] { return superuser_arg(owner); });
 }
@@ -129,6 +140,7 @@ void register_table(pg::Spi& spi, const Installed& partman, const Policy& policy
         sql += ", p_date_trunc_interval => 'week'";
     else if (!old)
         sql += std::string(", p_default_table => false") +
+               (partman.has_control_not_null ? ", p_control_not_null => false" : "") +
                (policy.interval == Span{0, 7, 0} ? ", p_date_trunc_interval => 'week'" : "");
     spi.query(sql + ")", {pg::arg(plain_name(policy.schema, policy.name)), pg::arg(policy.column),
                           pg::arg(old ? "native" : "range"), pg::arg(interval_name(policy, partman.major)),
@@ -154,7 +166,8 @@ bool can_make(const Policy& policy, Place lower, Place upper, bool table_is_empt
     const Installed partman = installed(spi);
     if (partman.schema.empty() || !speakable(policy) || interval_name(policy, partman.major).empty())
         return false;
-    if (registered(spi, partman, policy) ? !same_interval(spi, partman, policy) : !table_is_empty)
+    if (registered(spi, partman, policy) ? !same_interval(spi, partman, policy)
+                                         : !table_is_empty || !takes_column(spi, partman, policy))
         return false;
     // Only whole periods: pg_partman computes the end itself.
     const bool converts = policy.kind == ColumnKind::timestamptz && policy.interval.micros == 0;
