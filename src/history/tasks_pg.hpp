@@ -3,6 +3,7 @@
 
 #include "pg/server.hpp"
 
+#include <cstdint>
 #include <functional>
 #include <string>
 
