@@ -74,7 +74,7 @@ TEST_MODULE = build/test/citadel_test$(DLSUFFIX)
 
 # bench/advisor calls the what-if engine in a loop.
 WHAT_IF_OBJECTS = $(filter src/advisor/index_%.o, $(OBJS)) \
-                  $(addprefix src/advisor/, gin_size.o key_frequency.o statement_pg.o what_if_pg.o table_sample_pg.o expression_statistics_pg.o expressions_pg.o existing_indexes_pg.o) \
+                  $(addprefix src/advisor/, access_paths_pg.o gin_size.o key_frequency.o statement_pg.o what_if_pg.o table_sample_pg.o expression_statistics_pg.o expressions_pg.o existing_indexes_pg.o) \
                   src/capture/lexer.o $(filter src/settings/%.o, $(OBJS))
 TEST_OBJECTS = build/test/citadel_test.o build/test/what_if_loop.o
 

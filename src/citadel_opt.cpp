@@ -2,6 +2,7 @@
 #include "pg/server.hpp"
 
 #include "advisor/advise_job.hpp"
+#include "advisor/access_paths_pg.hpp"
 #include "advisor/clause_notes_pg.hpp"
 #include "advisor/planner_facts_pg.hpp"
 #include "advisor/planning_limit_pg.hpp"
@@ -34,6 +35,7 @@ extern "C" void _PG_init(void) {
         citadel::settings::define(preloading);
         citadel::advisor::install_what_if();
         citadel::advisor::install_planner_facts();
+        citadel::advisor::install_access_paths();
         citadel::advisor::install_planning_limit();
         citadel::advisor::install_clause_notes();
         if (!preloading)

@@ -11,6 +11,10 @@ namespace {
 // as close as that are one number.
 constexpr double same_cost = 1.0001;
 
+// Estimated plans that are told from one plan, and substitutes for each of its indexes, at most.
+constexpr std::size_t most_estimates = 128;
+constexpr std::size_t most_substitutes = 12;
+
 bool there(const CostCache::Set& present, Item item) {
     return item < present.size() && present[item] != 0;
 }
@@ -19,7 +23,7 @@ bool there(const CostCache::Set& present, Item item) {
 
 CostCache::CostCache(const std::vector<StatementUse>& statements, CostSource& source)
     : statements_(statements), source_(source), items_of_(statements.size()), plans_(statements.size()),
-      floor_(statements.size(), std::numeric_limits<double>::infinity()) {
+      estimates_(statements.size()), floor_(statements.size(), std::numeric_limits<double>::infinity()) {
     for (std::size_t s = 0; s < statements.size(); ++s)
         for (const RelationUse& use : statements[s].relations) {
             std::vector<std::size_t>& on = statements_on_[use.relation];
@@ -116,8 +120,9 @@ const CostCache::Plan& CostCache::price(std::size_t statement, const Set& presen
     if (const Plan* plan = known(statement, offered, present))
         return *plan;
     ++computed_;
-    const Priced priced = source_.price(statement, configuration(statement, present));
-    Plan plan{priced.cost, {}, std::move(offered)};
+    const Configuration wanted = configuration(statement, present);
+    const Priced priced = source_.price(statement, wanted);
+    Plan plan{priced.cost, {}, std::move(offered), {}};
     if (priced.knows_used) {
         for (const Candidate& candidate : priced.added)
             if (const auto found = number_.find(candidate); found != number_.end())
@@ -131,8 +136,122 @@ const CostCache::Plan& CostCache::price(std::size_t statement, const Set& presen
         plan.used = plan.offered;
     }
     floor_[statement] = std::min(floor_[statement], plan.cost);
+    // What had these indexes on offer knows better than what was only told from other plans.
+    for (auto& [used, cost] : estimates_[statement])
+        if (cost < plan.cost && std::all_of(used.begin(), used.end(), [&](Item i) { return there(present, i); }))
+            cost = plan.cost;
+    estimate(statement, plan, priced, wanted);
     plans_[statement].push_back(std::move(plan));
     return plans_[statement].back();
+}
+
+std::vector<Item> CostCache::at_place_of(const Plan& plan, Item item) {
+    std::vector<Item> all = {item};
+    for (const auto& [used, others] : plan.substitutes)
+        if (used == item)
+            all.insert(all.end(), others.begin(), others.end());
+    return all;
+}
+
+// All combinations of what can stand in the place of each index, the cheapest of each first if there are too many.
+void CostCache::estimate(std::size_t statement, Plan& plan, const Priced& priced, const Configuration& configuration) {
+    if (priced.substitutions.empty() || plans_[statement].empty())
+        return;
+    struct Choice {
+        std::optional<Item> item;
+        double change;
+    };
+    const double today = plans_[statement].front().cost;
+    std::vector<std::vector<Choice>> places;
+    std::vector<Item> fixed = plan.used;
+    for (const Substitution& place : priced.substitutions) {
+        const auto used = number_.find(configuration.added[place.added]);
+        if (used == number_.end())
+            continue;
+        std::erase(fixed, used->second);
+        std::vector<Choice> choices = {{used->second, 0.0}};
+        double without = std::numeric_limits<double>::infinity();
+        std::vector<Item> others;
+        for (const Substitute& other : place.others) {
+            std::optional<Item> item;
+            if (other.added) {
+                if (const auto found = number_.find(configuration.added[*other.added]); found != number_.end())
+                    item = found->second;
+            } else if (other.existing != 0) {
+                if (const auto found = number_of_existing_.find(other.existing); found != number_of_existing_.end())
+                    item = found->second;
+            }
+            if (item)
+                choices.push_back({item, other.change});
+            if (item)
+                others.push_back(*item);
+            else if (!other.added)
+                without = std::min(without, other.change);
+        }
+        plan.substitutes.emplace_back(used->second, std::move(others));
+        if (without < today - plan.cost)
+            choices.push_back({std::nullopt, without});
+        std::stable_sort(choices.begin(), choices.end(),
+                         [](const Choice& a, const Choice& b) { return a.change < b.change; });
+        // Nothing dearer than reading the table through.
+        const auto none =
+            std::find_if(choices.begin(), choices.end(), [](const Choice& choice) { return !choice.item; });
+        choices.erase(none == choices.end() ? none : none + 1, choices.end());
+        std::erase_if(choices, [&](const Choice& choice) { return plan.cost + choice.change >= today; });
+        if (choices.size() > most_substitutes) {
+            if (!choices.back().item)
+                choices[most_substitutes - 1] = choices.back();
+            choices.resize(most_substitutes);
+        }
+        places.push_back(std::move(choices));
+    }
+    for (;;) {
+        std::size_t combinations = 1;
+        std::size_t largest = 0;
+        for (std::size_t i = 0; i < places.size(); ++i) {
+            combinations *= places[i].size();
+            if (places[i].size() > places[largest].size())
+                largest = i;
+        }
+        if (places.empty() || combinations <= most_estimates)
+            break;
+        std::vector<Choice>& choices = places[largest];
+        choices.erase(choices.end() - (choices.back().item ? 1 : 2));
+    }
+    std::vector<const Plan*> dearer;
+    for (const Plan& other : plans_[statement])
+        dearer.push_back(&other);
+    dearer.push_back(&plan);
+    const auto add = [&](std::vector<Item> used, double cost) {
+        std::sort(used.begin(), used.end());
+        used.erase(std::unique(used.begin(), used.end()), used.end());
+        for (const Plan* other : dearer)
+            if (cost < other->cost &&
+                std::includes(other->offered.begin(), other->offered.end(), used.begin(), used.end()))
+                cost = other->cost;
+        if (cost >= today)
+            return;
+        const auto [entry, is_new] = estimates_[statement].emplace(std::move(used), cost);
+        if (!is_new)
+            entry->second = std::min(entry->second, cost);
+    };
+    std::vector<std::size_t> at(places.size());
+    for (bool more = !places.empty(); more;) {
+        std::vector<Item> used = fixed;
+        double cost = plan.cost;
+        for (std::size_t i = 0; i < places.size(); ++i) {
+            cost += places[i][at[i]].change;
+            if (places[i][at[i]].item)
+                used.push_back(*places[i][at[i]].item);
+        }
+        add(std::move(used), cost);
+        more = false;
+        for (std::size_t i = 0; i < at.size() && !more; ++i) {
+            more = ++at[i] < places[i].size();
+            if (!more)
+                at[i] = 0;
+        }
+    }
 }
 
 } // namespace citadel::advisor

@@ -7,9 +7,23 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <utility>
 #include <vector>
 
 namespace citadel::advisor {
+
+// What a plan's cost changes by when it uses another index in the place of one. `added`: a position in the
+// configuration.
+struct Substitute {
+    std::optional<std::size_t> added;
+    IndexId existing = 0; // if not an added one; 0: none at all, the table is read through
+    double change = 0.0;
+};
+
+struct Substitution {
+    std::size_t added = 0; // that is used, by position
+    std::vector<Substitute> others;
+};
 
 // A statement's plan under a configuration.
 struct Priced {
@@ -19,6 +33,8 @@ struct Priced {
     bool knows_used = false;
     std::vector<Candidate> added;
     std::vector<IndexId> existing;
+    // Plans beside this one, as far as they can be told from it: each at about its cost, or less.
+    std::vector<Substitution> substitutions = {};
 };
 
 // Where costs come from: the what-if engine, or a table in a test.
@@ -47,7 +63,11 @@ class CostCache {
         double cost = 0.0;
         std::vector<Item> used;    // sorted
         std::vector<Item> offered; // sorted
+        // What could stand in the place of an item that is used, the joins being the same; sorted by item.
+        std::vector<std::pair<Item, std::vector<Item>>> substitutes;
     };
+    // The item and what could stand in its place.
+    static std::vector<Item> at_place_of(const Plan& plan, Item item);
 
     CostCache(const std::vector<StatementUse>& statements, CostSource& source);
 
@@ -78,6 +98,9 @@ class CostCache {
     bool is_known(std::size_t statement, const Set& present);
     // The plans made so far.
     const std::vector<Plan>& plans(std::size_t statement) const { return plans_[statement]; }
+    // Plans that were not made but told from others: with these indexes the statement costs about that, and no less
+    // than any plan that had them on offer.
+    const std::map<std::vector<Item>, double>& estimates(std::size_t statement) const { return estimates_[statement]; }
     // The lowest cost seen.
     double floor(std::size_t statement) const { return floor_[statement]; }
 
@@ -93,6 +116,7 @@ class CostCache {
     };
     Item take(Entry entry, const Candidate* candidate);
     std::vector<Item> relevant(std::size_t statement, const Set& present) const;
+    void estimate(std::size_t statement, Plan& plan, const Priced& priced, const Configuration& configuration);
     const Plan* known(std::size_t statement, const std::vector<Item>& offered, const Set& present) const;
 
     const std::vector<StatementUse>& statements_;
@@ -103,6 +127,7 @@ class CostCache {
     std::map<RelationId, std::vector<std::size_t>> statements_on_;
     std::vector<std::vector<Item>> items_of_;
     std::vector<std::vector<Plan>> plans_;
+    std::vector<std::map<std::vector<Item>, double>> estimates_;
     std::vector<double> floor_;
     std::uint64_t asked_ = 0;
     std::uint64_t computed_ = 0;

@@ -140,22 +140,27 @@ void measure_tuples(const Measured& measured, SizedIndex& sized) {
 
 // How often each key was seen among the rows of the index.
 SampledKeys keys_of(const Measured& measured, int key_columns) {
+    // The order of the columns does not matter: the same keys in another order are counted once.
+    std::vector<SampledValues*> columns(measured.columns.begin(), measured.columns.begin() + key_columns);
+    std::sort(columns.begin(), columns.end());
+    const auto [counted, is_new] = measured.sample->counted().try_emplace({columns, measured.matching});
+    if (!is_new)
+        return counted->second;
     std::vector<SeenKey> keys;
-    for (int i = 0; i < key_columns; ++i)
-        measured.sample->measure(*measured.columns[static_cast<std::size_t>(i)]);
+    for (SampledValues* values : columns)
+        measured.sample->measure(*values);
     for (std::size_t row = 0; row < measured.sample->size(); ++row) {
         if (!takes(measured, row))
             continue;
         std::uint64_t hash = 0;
-        for (int i = 0; i < key_columns; ++i) {
-            const SampledValues& values = *measured.columns[static_cast<std::size_t>(i)];
-            hash = (hash ^ values.hashes[row]) * 0x9e3779b97f4a7c15ULL + (values.nulls[row] ? 1 : 0);
+        for (const SampledValues* values : columns) {
+            hash = (hash ^ values->hashes[row]) * 0x9e3779b97f4a7c15ULL + (values->nulls[row] ? 1 : 0);
             hash ^= hash >> 29;
         }
         keys.push_back({hash, 0.0F, 0.0F});
     }
     const auto rows = static_cast<double>(keys.size());
-    return count_keys(keys, rows, measured.sample->whole());
+    return counted->second = count_keys(keys, rows, measured.sample->whole());
 }
 
 // ---- B-tree

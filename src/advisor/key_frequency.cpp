@@ -129,31 +129,48 @@ double SampledKeys::distinct_of(double total) const {
     return std::clamp(sum, std::min(seen(), total), std::max(total, 0.0));
 }
 
-SampledKeys count_keys(std::vector<SeenKey>& keys, double rows, bool whole) {
+SampledKeys count_keys(const std::vector<SeenKey>& keys, double rows, bool whole) {
+    struct Key {
+        std::uint64_t hash = 0;
+        std::uint32_t count = 0;
+        float first = 0.0F; // place
+        float last = 0.0F;
+        float bytes = 0.0F;
+    };
     SampledKeys found;
     found.rows = rows;
     found.whole = whole;
     found.occurrences = static_cast<double>(keys.size());
-    std::sort(keys.begin(), keys.end(), [](const SeenKey& a, const SeenKey& b) {
-        return a.hash != b.hash ? a.hash < b.hash : a.place < b.place;
-    });
+    // A table with open addressing: each candidate is sized, and sorting would take most of that time.
+    std::size_t slots = 16;
+    while (slots < 2 * keys.size())
+        slots *= 2;
+    std::vector<Key> all(slots);
+    for (const SeenKey& seen : keys) {
+        std::size_t slot = (seen.hash * 0x9e3779b97f4a7c15ULL >> 32) & (slots - 1);
+        while (all[slot].count != 0 && all[slot].hash != seen.hash)
+            slot = (slot + 1) & (slots - 1);
+        Key& key = all[slot];
+        if (key.count++ == 0)
+            key = {seen.hash, 1, seen.place, seen.place, seen.bytes};
+        key.first = std::min(key.first, seen.place);
+        key.last = std::max(key.last, seen.place);
+    }
     std::vector<KeyClass> by_count(SampledKeys::individual, KeyClass{0.0, 0.0, 0.0, 0.0});
-    for (std::size_t i = 0; i < keys.size();) {
-        std::size_t end = i + 1;
-        while (end < keys.size() && keys[end].hash == keys[i].hash)
-            ++end;
-        const auto count = static_cast<double>(end - i);
-        const double spread = end - i > 1 ? spread_of(keys[i].place, keys[end - 1].place, count) : 1.0;
-        if (end - i >= SampledKeys::individual) {
-            found.often.push_back({count, 1.0, spread, keys[i].bytes});
+    for (const Key& key : all) {
+        if (key.count == 0)
+            continue;
+        const auto count = static_cast<double>(key.count);
+        const double spread = key.count > 1 ? spread_of(key.first, key.last, count) : 1.0;
+        if (key.count >= SampledKeys::individual) {
+            found.often.push_back({count, 1.0, spread, key.bytes});
         } else {
-            KeyClass& alike = by_count[end - i];
+            KeyClass& alike = by_count[key.count];
             alike.rows = count;
             alike.keys += 1.0;
             alike.spread += spread;
-            alike.bytes += keys[i].bytes;
+            alike.bytes += key.bytes;
         }
-        i = end;
     }
     for (KeyClass& one : by_count) {
         if (one.keys <= 0.0)

@@ -44,7 +44,7 @@ struct SampledKeys {
     static constexpr std::size_t individual = 64;
 };
 
-// Counts equal hashes; sorts them.
-SampledKeys count_keys(std::vector<SeenKey>& keys, double rows, bool whole);
+// Counts equal hashes.
+SampledKeys count_keys(const std::vector<SeenKey>& keys, double rows, bool whole);
 
 } // namespace citadel::advisor

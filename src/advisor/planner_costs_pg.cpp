@@ -1,5 +1,6 @@
 #include "advisor/planner_costs_pg.hpp"
 
+#include "advisor/access_paths_pg.hpp"
 #include "advisor/foreign_keys_pg.hpp"
 #include "advisor/index_definition_pg.hpp"
 #include "advisor/planner_facts_pg.hpp"
@@ -44,6 +45,50 @@ std::optional<pg::Error> without_locks(Body&& body) {
 }
 
 constexpr int most_failures = 3;
+
+// What can stand in the place of each index, over all plans of a statement: where several use it, in all of them.
+class Substitutions {
+  public:
+    // `paths`: nullptr when nothing was noted.
+    void add(const AccessPaths* paths, const std::vector<PlannedStmt*>& plans, const ArmedIndexes& armed) {
+        std::map<Oid, std::map<Oid, double>> here;
+        if (paths != nullptr)
+            for (const Place& place : paths->places(plans))
+                for (const OtherAccess& other : place.others)
+                    here[place.index].emplace(other.index, other.change);
+        for (const Oid index : armed.added_used_by(plans)) {
+            const auto [entry, is_new] = changes_.try_emplace(index, here[index]);
+            if (is_new)
+                continue;
+            std::erase_if(entry->second, [&](const auto& change) { return here[index].count(change.first) == 0; });
+            for (auto& [other, change] : entry->second)
+                change += here[index].at(other);
+        }
+    }
+
+    // As positions in the configuration that the armed indexes are part of. `share`: of one plan in the cost.
+    std::vector<Substitution> take(const ArmedIndexes& armed, const std::vector<std::size_t>& positions,
+                                   double share) const {
+        std::vector<Substitution> found;
+        for (const auto& [index, others] : changes_) {
+            if (others.empty())
+                continue;
+            Substitution substitution{positions.at(armed.position_of(index).value()), {}};
+            for (const auto& [other, change] : others) {
+                const std::optional<std::size_t> position = armed.position_of(other);
+                if (position)
+                    substitution.others.push_back({positions.at(*position), 0, share * change});
+                else
+                    substitution.others.push_back({std::nullopt, other, share * change});
+            }
+            found.push_back(std::move(substitution));
+        }
+        return found;
+    }
+
+  private:
+    std::map<Oid, std::map<Oid, double>> changes_; // of each index that is used: by what would be used instead
+};
 
 bool role_exists(Oid role) {
     return pg::guard([role] { return SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(role)); });
@@ -272,10 +317,15 @@ Priced PlannerCosts::price(std::size_t statement, const Configuration& configura
         pg::guard([] { CHECK_FOR_INTERRUPTS(); });
         const pg::MemoryScope scratch("citadel_opt plan");
         const ArmedIndexes armed(pool_, added.indexes, configuration.hidden);
+        Substitutions substitutions;
         const auto add = [&](Statement& planned, ParamListInfo parameters, double times) {
             ++planner_calls_;
             const PlanningLimit limit(settings::advise_planning_limit_ms);
+            std::optional<AccessPaths> paths;
+            if (times == 1.0 && !added.indexes.empty())
+                paths.emplace();
             const std::vector<PlannedStmt*> plans = planned.plan(parameters);
+            substitutions.add(paths ? &*paths : nullptr, plans, armed);
             sum += times * total_cost(plans);
             const std::vector<bool> these = armed.used_by(plans);
             for (std::size_t i = 0; i < these.size(); ++i)
@@ -288,6 +338,8 @@ Priced PlannerCosts::price(std::size_t statement, const Configuration& configura
             add(variant.statement, variant.parameters, 1.0);
         for (ReferenceCheck& check : entry.checks)
             add(check.statement, nullptr, check.times * static_cast<double>(entry.variants.size()));
+        priced.substitutions =
+            substitutions.take(armed, added.positions, 1.0 / static_cast<double>(entry.variants.size()));
     });
     if (failure) {
         if (cancel_stops_ && failure->sqlerrcode() == ERRCODE_QUERY_CANCELED)
@@ -299,6 +351,7 @@ Priced PlannerCosts::price(std::size_t statement, const Configuration& configura
         // One that takes too long to plan would take so again.
         entry.failures += failure->sqlerrcode() == ERRCODE_PROGRAM_LIMIT_EXCEEDED ? most_failures : 1;
         priced.existing.clear();
+        priced.substitutions.clear();
         return priced;
     }
     priced.cost = sum / static_cast<double>(entry.variants.size());

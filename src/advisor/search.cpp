@@ -221,7 +221,7 @@ class Searcher : private SearchSpace {
         }
         if (best.created.size() < 2 || !problem_.thorough)
             return;
-        const std::size_t rounds = bounded ? std::min<std::size_t>(max_rounds, 40 + 8 * best.created.size())
+        const std::size_t rounds = bounded ? std::min<std::size_t>(max_rounds, 10 + 2 * best.created.size())
                                            : std::min<std::size_t>(60, 4 * best.created.size());
         for (std::size_t round = 0; round < rounds && !stopped(); ++round) {
             const auto count = static_cast<std::uint32_t>(best.created.size());

@@ -63,16 +63,27 @@ void SearchSpace::find_plans(const SearchState& state, const std::vector<Item>& 
     };
     for (const Item item : flips)
         if (state.present[item] == 0)
-            for (const std::uint32_t plan : plans_of_[item])
-                if (const std::uint32_t s = plans_[plan].statement; state.plan[s] == plan)
-                    touch(s, next_possible(plan + 1, state.present));
+            for (const Uses& uses : uses_of_[item])
+                if (const std::uint32_t plan = state.plan[uses.statement]; uses_item(plan, item))
+                    touch(uses.statement, next_possible(plan + 1, state.present));
     for (const Item item : flips)
         if (state.present[item] != 0)
-            for (const std::uint32_t plan : plans_of_[item]) {
-                const std::uint32_t s = plans_[plan].statement;
-                if (plan < (seen_[s] == stamp_ ? planned_[s] : state.plan[s]) && possible(plan, state.present))
-                    touch(s, plan);
+            for (const Uses& uses : uses_of_[item]) {
+                const std::uint32_t s = uses.statement;
+                const std::uint32_t now = seen_[s] == stamp_ ? planned_[s] : state.plan[s];
+                for (std::uint32_t u = uses.first; u < uses.end && using_plans_[u] < now; ++u)
+                    if (possible(using_plans_[u], state.present)) {
+                        touch(s, using_plans_[u]);
+                        break;
+                    }
             }
+}
+
+bool SearchSpace::uses_item(std::uint32_t plan, Item item) {
+    ++operations_;
+    const Item* first = used_.data() + plans_[plan].first_used;
+    const Item* end = used_.data() + plans_[plan + 1].first_used;
+    return std::find(first, end, item) != end;
 }
 
 void SearchSpace::flip(SearchState& state, const std::vector<Item>& flips) {
@@ -137,18 +148,27 @@ void SearchSpace::drop_dominated(std::vector<KnownPlan>& plans) {
 
 void SearchSpace::prepare_items() {
     const std::size_t count = problem_.items.size();
-    plans_of_.resize(count);
+    uses_of_.resize(count);
     covering_.resize(count);
+    std::vector<std::vector<std::uint32_t>> plans_of(count);
     for (std::uint32_t plan = 0; plan + 1 < plans_.size(); ++plan)
         for (std::uint32_t u = plans_[plan].first_used; u < plans_[plan + 1].first_used; ++u)
-            plans_of_[used_[u]].push_back(plan);
+            plans_of[used_[u]].push_back(plan);
+    for (Item i = 0; i < count; ++i)
+        for (const std::uint32_t plan : plans_of[i]) {
+            const auto end = static_cast<std::uint32_t>(using_plans_.size());
+            if (uses_of_[i].empty() || uses_of_[i].back().statement != plans_[plan].statement)
+                uses_of_[i].push_back({plans_[plan].statement, end, end});
+            using_plans_.push_back(plan);
+            ++uses_of_[i].back().end;
+        }
     for (Item i = 0; i < count; ++i) {
         const SearchItem& item = problem_.items[i];
         if (item.group >= groups_.size())
             groups_.resize(item.group + 1);
         if (item.existing)
             existing_.push_back(i);
-        if (item.existing || !plans_of_[i].empty())
+        if (item.existing || !uses_of_[i].empty())
             groups_[item.group].push_back(i);
         for (const Item covered : item.covered)
             covering_[covered].push_back(i);
@@ -237,10 +257,13 @@ double SearchSpace::written(std::uint32_t group, const std::vector<char>& presen
 
 void SearchSpace::apply(SearchState& state, const std::vector<Item>& flips) {
     const double difference = change(state, flips);
+    last_change_ = difference;
     double reads = 0.0;
-    changed_ = touched_; // as change() left them
-    for (const std::uint32_t s : changed_) {
-        reads += problem_.statements[s].weight * (plans_[planned_[s]].cost - plans_[state.plan[s]].cost);
+    changed_.clear();
+    for (const std::uint32_t s : touched_) { // as change() left them
+        const double dearer = problem_.statements[s].weight * (plans_[planned_[s]].cost - plans_[state.plan[s]].cost);
+        reads += dearer;
+        changed_.push_back({s, dearer});
         state.plan[s] = planned_[s];
     }
     state.reads += reads;
@@ -330,35 +353,61 @@ void SearchSpace::value_all(SearchState& state) {
         state.value[b] = gain(state, b, scratch_);
 }
 
-void SearchSpace::refresh(SearchState& state, std::uint32_t b) {
+bool SearchSpace::take(std::uint32_t b) {
     if (refreshed_mark_[b] == refresh_stamp_)
-        return;
+        return false;
     refreshed_mark_[b] = refresh_stamp_;
-    state.value[b] = gain(state, b, scratch_);
     refreshed_.push_back(b);
+    return true;
 }
 
+void SearchSpace::refresh(SearchState& state, std::uint32_t b) {
+    if (take(b))
+        state.value[b] = gain(state, b, scratch_);
+}
+
+bool SearchSpace::has_all(const std::vector<Item>& bundle, const std::vector<Item>& items) {
+    return std::all_of(items.begin(), items.end(),
+                       [&](Item item) { return std::binary_search(bundle.begin(), bundle.end(), item); });
+}
+
+// With S + i + b = S + b for an i in b: the bundle gains what it did, less what i gained already.
 const std::vector<std::uint32_t>& SearchSpace::refresh_after_adding(SearchState& state,
                                                                     const std::vector<Item>& flips) {
     refreshed_.clear();
     ++refresh_stamp_;
+    const bool plain = std::all_of(flips.begin(), flips.end(), [&](Item item) { return state.present[item] != 0; });
+    const double gained = -last_change_;
     for (const Item item : flips)
-        for (const std::uint32_t b : bundles_of_item_[item])
-            refresh(state, b);
+        for (const std::uint32_t b : bundles_of_item_[item]) {
+            if (!plain || !has_all(bundles_[b], flips))
+                refresh(state, b);
+            else if (take(b))
+                state.value[b] -= gained;
+        }
     return refreshed_;
 }
 
+// With one index gone, a bundle that holds it gains what it did and what was lost; another one at most what it did and
+// what the statements that both concern have lost.
 void SearchSpace::refresh_after_removing(SearchState& state, const std::vector<Item>& flips) {
     refreshed_.clear();
     ++refresh_stamp_;
-    const std::vector<std::uint32_t> changed = changed_;
-    for (const std::uint32_t s : changed)
-        for (std::uint32_t plan = first_plan_[s]; plan < state.plan[s]; ++plan)
-            if (plans_[plan].bundle != no_bundle)
-                refresh(state, plans_[plan].bundle);
+    const std::vector<Change> changed = changed_;
+    const bool plain = flips.size() == 1;
+    const double lost = last_change_;
     for (const Item item : flips)
-        for (const std::uint32_t b : bundles_of_item_[item])
-            refresh(state, b);
+        for (const std::uint32_t b : bundles_of_item_[item]) {
+            if (!plain)
+                refresh(state, b);
+            else if (take(b))
+                state.value[b] += lost;
+        }
+    for (const auto& [s, dearer] : changed)
+        if (dearer > 0.0)
+            for (std::uint32_t plan = first_plan_[s]; plan < state.plan[s]; ++plan)
+                if (const std::uint32_t b = plans_[plan].bundle; b != no_bundle && refreshed_mark_[b] != refresh_stamp_)
+                    state.value[b] += dearer;
 }
 
 } // namespace citadel::advisor

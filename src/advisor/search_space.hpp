@@ -16,7 +16,7 @@ struct SearchState {
     std::vector<char> present;
     std::vector<std::uint32_t> plan; // a statement: its cheapest plan that is possible, in the row of all plans
     std::vector<Item> created;       // in the order of choice
-    std::vector<double> value;       // a bundle: what adding it would gain, when it was looked at last
+    std::vector<double> value;       // a bundle: adding it gains that at most
     double reads = 0.0;
     double writes = 0.0;
     double bytes = 0.0; // of created ones
@@ -48,7 +48,7 @@ class SearchSpace {
     void value_all(SearchState& state);
     // Indexes came: gains elsewhere can only have shrunk, except those of bundles that need fewer now. Returns these.
     const std::vector<std::uint32_t>& refresh_after_adding(SearchState& state, const std::vector<Item>& flips);
-    // Indexes went: the statements that cost more now have more to gain.
+    // Indexes went: a statement that costs more now has that much more to gain.
     void refresh_after_removing(SearchState& state, const std::vector<Item>& flips);
 
     const SearchProblem& problem() const { return problem_; }
@@ -68,6 +68,17 @@ class SearchSpace {
         std::uint32_t bundle;
     };
 
+    // The plans of one statement that use an item.
+    struct Uses {
+        std::uint32_t statement;
+        std::uint32_t first;
+        std::uint32_t end;
+    };
+    struct Change {
+        std::uint32_t statement;
+        double dearer; // weighted
+    };
+
     void prepare_statements();
     // A plan that needs more and costs no less than another is never taken.
     static void drop_dominated(std::vector<KnownPlan>& plans);
@@ -75,6 +86,7 @@ class SearchSpace {
     void prepare_bundles();
     bool possible(std::uint32_t plan, const std::vector<char>& present);
     std::uint32_t next_possible(std::uint32_t plan, const std::vector<char>& present);
+    bool uses_item(std::uint32_t plan, Item item);
     static void flip(SearchState& state, const std::vector<Item>& flips);
     void find_plans(const SearchState& state, const std::vector<Item>& flips);
     // Writes and charges of flips that are made in the state; clears `allowed` when an existing index goes that nothing
@@ -84,14 +96,17 @@ class SearchSpace {
     bool stood_in_for(const SearchState& state, Item item) const;
     double written(std::uint32_t group, const std::vector<char>& present);
     std::size_t created_with(const SearchState& state, const std::vector<Item>& flips) const;
+    bool take(std::uint32_t b); // for the first time in this round
     void refresh(SearchState& state, std::uint32_t b);
+    static bool has_all(const std::vector<Item>& bundle, const std::vector<Item>& items);
 
     const SearchProblem& problem_;
     std::vector<Plan> plans_;
     std::vector<Item> used_;
-    std::vector<std::uint32_t> first_plan_;            // a statement
-    std::vector<std::vector<std::uint32_t>> plans_of_; // an item: those that use it
-    std::vector<std::vector<Item>> covering_;          // an item: those that stand in for it
+    std::vector<std::uint32_t> first_plan_;   // a statement
+    std::vector<std::vector<Uses>> uses_of_;  // an item
+    std::vector<std::uint32_t> using_plans_;  // what they point into; within one of them cheapest first
+    std::vector<std::vector<Item>> covering_; // an item: those that stand in for it
     std::vector<Item> existing_;
     std::vector<std::vector<Item>> groups_;
     std::vector<char> written_to_;           // a group: do its indexes cost anything
@@ -100,11 +115,12 @@ class SearchSpace {
     std::vector<std::uint64_t> seen_;    // a statement: in touched_ if it equals stamp_
     std::vector<std::uint32_t> planned_; // its plan then
     std::vector<std::uint32_t> touched_;
-    std::vector<std::uint32_t> changed_; // statements, by the last apply()
+    std::vector<Change> changed_; // by the last apply()
     std::vector<std::uint64_t> refreshed_mark_;
     std::vector<std::uint32_t> refreshed_;
     std::vector<Item> scratch_;
     std::map<std::pair<std::uint32_t, std::vector<Item>>, double> written_;
+    double last_change_ = 0.0; // by the last apply()
     std::uint64_t stamp_ = 0;
     std::uint64_t refresh_stamp_ = 0;
     std::uint64_t operations_ = 0;

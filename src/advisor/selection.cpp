@@ -15,6 +15,7 @@ constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr std::size_t max_rounds = 6;
 constexpr int levels_down = 3;         // plans made by taking away what the one before used
 constexpr int levels_smaller = 10;     // plans made by offering only smaller indexes
+constexpr int levels_of_places = 2;    // plans made by serving a place in no way, and another one
 constexpr std::size_t max_singles = 3; // of a plan that uses several indexes, each is tried alone when they are no more
 
 class Advisor {
@@ -146,6 +147,10 @@ class Advisor {
                 by_relation[cache_.relation(item)].push_back(item);
                 all.push_back(item);
             }
+        if (tells_others(s)) {
+            without_places(s, with_all(s), levels_of_places);
+            return;
+        }
         const Set today = cache_.today();
         peel(s, today, all, levels_down);
         if (by_relation.size() > 1) {
@@ -159,6 +164,10 @@ class Advisor {
         }
         without_each(s, with_all(s));
     }
+
+    // Do the statement's plans tell what other indexes would cost in the same places? Then plans that join in another
+    // way are all that is to be found out.
+    bool tells_others(std::size_t s) { return !cache_.price(s, with_all(s)).substitutes.empty(); }
 
     // Plans for when existing indexes have gone: those in use one by one, then all of them, until none is in use.
     void without_existing(std::size_t s) {
@@ -225,10 +234,28 @@ class Advisor {
             const std::vector<Item> used = used_beyond(plan, set);
             if (used.empty() || weight(s) * (without - plan.cost) <= trifle())
                 return;
+            if (!plan.substitutes.empty())
+                return;
             if (used.size() > 1 && used.size() <= max_singles)
                 for (const Item item : used)
                     cache_.price(s, joined(set, {item}));
             std::erase_if(offered, [&](Item i) { return std::binary_search(used.begin(), used.end(), i); });
+        }
+    }
+
+    // The plan, and those in which one place after the other is served by none of the indexes that could: the joins are
+    // others then, and different indexes may matter.
+    void without_places(std::size_t s, const Set& set, int depth) {
+        const CostCache::Plan plan = cache_.price(s, set);
+        if (depth == 0)
+            return;
+        for (const Item item : plan.used) {
+            if (stopped())
+                return;
+            Set less = set;
+            for (const Item other : CostCache::at_place_of(plan, item))
+                less[other] = 0;
+            without_places(s, less, depth - 1);
         }
     }
 
@@ -283,6 +310,11 @@ class Advisor {
                 for (const Item item : plan.used)
                     wanted[item] = 1;
             }
+            for (const auto& [used, cost] : cache_.estimates(s)) {
+                statement.plans.push_back({cost, used});
+                for (const Item item : used)
+                    wanted[item] = 1;
+            }
         }
         problem.items.resize(cache_.items());
         std::map<RelationId, std::vector<Item>> by_relation;
@@ -331,9 +363,12 @@ class Advisor {
         return configuration;
     }
 
-    // Rounds of a quick search and of asking around its answer; at the end a thorough search over all that is known.
+    // Rounds of a quick search and of asking around its answer; then a thorough search over all that is known, whose
+    // answer is asked about in turn. What counts in the end is what the planner said of the whole answer.
     void refine() {
         answer_ = search_indexes(problem(enough_, false));
+        SearchAnswer best;
+        double best_cost = infinity;
         bool thorough = false;
         for (std::size_t round = 0; round < max_rounds && !stopped(); ++round) {
             answer_.present.resize(cache_.items());
@@ -341,22 +376,28 @@ class Advisor {
             byte_price_ = rules_.budget_bytes ? 0.0 : rules_.space_price * answer_.read_cost / table_bytes();
             const std::uint64_t computed = cache_.computed();
             extend();
-            explore();
+            const double cost = explore();
             answer_.present.resize(cache_.items());
-            const bool learned = cache_.computed() != computed;
-            if (!learned && thorough)
+            if (stopped())
                 break;
-            thorough = thorough || !learned || round >= 1;
+            const bool hardly = cost > best_cost * 0.9995;
+            if (cost < best_cost) {
+                best = answer_;
+                best_cost = cost;
+            }
+            if (thorough && hardly)
+                break;
+            thorough = thorough || hardly || cache_.computed() == computed;
             SearchAnswer next = search_indexes(problem(enough_, thorough), &answer_.present);
             next.budget_binding = next.budget_binding || answer_.budget_binding;
             const bool same = next.present == answer_.present;
-            const bool hardly = next.objective > answer_.objective * 0.9995;
             answer_ = std::move(next);
             notify(SelectionProgress::Phase::refining, 0);
-            if (thorough && (same || (hardly && round > 2)))
+            if (same && thorough)
                 break;
-            thorough = thorough || same;
         }
+        if (best_cost < infinity)
+            answer_ = std::move(best);
         answer_.present.resize(cache_.items());
     }
 
@@ -395,13 +436,16 @@ class Advisor {
         }
     }
 
-    // The plans with the answer, with one index less, with one more.
-    void explore() {
-        const Set& chosen = answer_.present;
+    // The plans with the answer, with one index less, with one more. Returns what the answer costs with charges;
+    // infinity when a statement gets worse by more than is allowed.
+    double explore() {
+        const Set chosen = answer_.present;
+        double cost = answer_.objective - answer_.read_cost;
         std::vector<double> now(statements_.size());
         for (std::size_t s = 0; s < statements_.size() && !stopped(); ++s) {
             const CostCache::Plan plan = cache_.price(s, chosen);
             now[s] = plan.cost;
+            cost += plan.cost > base_[s] * (1.0 + rules_.max_regression) ? infinity : weight(s) * plan.cost;
             if (weight(s) * (base_[s] - plan.cost) > trifle())
                 without_each(s, chosen);
             if (room(s, plan.cost) > trifle()) {
@@ -413,6 +457,7 @@ class Advisor {
             }
         }
         one_more(now);
+        return cost;
     }
 
     bool fits_alone(Item item) {
@@ -448,6 +493,8 @@ class Advisor {
                 if (room(s, now[s]) <= trifle() && !replaces)
                     continue;
                 if (!cache_.is_known(s, set)) {
+                    if (!cache_.estimates(s).empty())
+                        continue;
                     promise.unknown.push_back(s);
                     promise.rank += room(s, now[s]);
                 } else {

@@ -1,11 +1,15 @@
 // A sample of a table's rows, read once a run, and the values of columns and expressions in it.
 #pragma once
 
+#include "advisor/key_frequency.hpp"
+
 #include "pg/server.hpp"
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <utility>
 #include <vector>
 
 extern "C" {
@@ -60,6 +64,10 @@ class TableSample {
     // Fills `bytes` and `hashes`.
     void measure(SampledValues& values);
 
+    // Keys that were counted, by columns (sorted) and rows.
+    using Counted = std::map<std::pair<std::vector<SampledValues*>, const std::vector<bool>*>, SampledKeys>;
+    Counted& counted() { return counted_; }
+
     static constexpr int most_rows = 30000;
     static constexpr int most_pages = 10000;
 
@@ -83,6 +91,7 @@ class TableSample {
     bool whole_ = false;
     std::vector<std::unique_ptr<Known>> known_;
     std::vector<std::unique_ptr<Matched>> matched_;
+    Counted counted_;
 
     Known& evaluate(const Node* expression);
 };

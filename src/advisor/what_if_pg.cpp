@@ -1,5 +1,6 @@
 #include "advisor/what_if_pg.hpp"
 
+#include "advisor/access_paths_pg.hpp"
 #include "advisor/index_info_pg.hpp"
 #include "advisor/index_pool_pg.hpp"
 #include "pg/boundary.hpp"
@@ -71,6 +72,7 @@ void inject(PlannerInfo* root, Oid table, bool is_parent, RelOptInfo* relation) 
             relation->indexlist = lcons(copy_for_planner(there.form, relation, there.oid, size), relation->indexlist);
         });
     }
+    AccessPaths::watch(relation);
 }
 
 void relation_info_hook(PlannerInfo* root, Oid table, bool is_parent, RelOptInfo* relation) {
@@ -228,6 +230,25 @@ std::vector<bool> ArmedIndexes::used_by(const std::vector<PlannedStmt*>& plans) 
             used[static_cast<std::size_t>(position - state_->added.begin())] = true;
     }
     return used;
+}
+
+std::vector<Oid> ArmedIndexes::added_used_by(const std::vector<PlannedStmt*>& plans) const {
+    std::vector<Oid> used;
+    for (const Oid oid : scanned_by(plans))
+        if (state_->pool.state().by_oid.count(oid) != 0)
+            used.push_back(oid);
+    std::sort(used.begin(), used.end());
+    used.erase(std::unique(used.begin(), used.end()), used.end());
+    return used;
+}
+
+std::optional<std::size_t> ArmedIndexes::position_of(Oid index) const {
+    const auto& known = state_->pool.state().by_oid;
+    const auto found = known.find(index);
+    if (found == known.end())
+        return std::nullopt;
+    const auto position = std::find(state_->added.begin(), state_->added.end(), found->second->index);
+    return static_cast<std::size_t>(position - state_->added.begin());
 }
 
 std::vector<Oid> ArmedIndexes::existing_used_by(const std::vector<PlannedStmt*>& plans) const {

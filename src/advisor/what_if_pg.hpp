@@ -6,6 +6,7 @@
 #include "pg/server.hpp"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -88,6 +89,10 @@ class ArmedIndexes {
     ~ArmedIndexes();
     // Which of the added indexes the plans use, by position; on partitioned tables, on any partition.
     std::vector<bool> used_by(const std::vector<PlannedStmt*>& plans) const;
+    // The same by the numbers that the planner knows them under, each once.
+    std::vector<Oid> added_used_by(const std::vector<PlannedStmt*>& plans) const;
+    // Which of the added indexes the planner knows under this number; none: it exists.
+    std::optional<std::size_t> position_of(Oid index) const;
     // Which existing indexes they use, each once; the partitioned index rather than those of its partitions.
     std::vector<Oid> existing_used_by(const std::vector<PlannedStmt*>& plans) const;
     struct State;
