@@ -52,4 +52,8 @@ VALUES
 ('checksum_failures', 'checksum_failures', '>', 0, 'count', NULL, '0', '0', 'critical', true,
  'Data on disk is damaged: stop writing, look at disk and memory, and restore from a backup. pg_stat_reset() in that database ends the alert'),
 ('statement_p95', 'statement_p95', '>', 30000, 'ms', 20000, '5 minutes', '15 minutes', 'warning', true,
- 'A statement that runs often takes longer than half a minute in one of twenty runs; see citadel.analyze_slow_queries()');
+ 'A statement that runs often takes longer than half a minute in one of twenty runs; see citadel.analyze_slow_queries()'),
+('error_rate', 'error_rate', '>', 0.5, 'ratio', 0.2, '5 minutes', '5 minutes', 'warning', true,
+ 'More than half of the runs of a statement fail; the classes of the errors are in citadel.query_history()'),
+('regression', 'regression', '>', 1.5, 'ratio', 1.2, '0', '0', 'warning', true,
+ 'A statement has become slower than it was; see citadel.regression and citadel.plan_history()');

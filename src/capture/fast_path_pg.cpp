@@ -99,7 +99,7 @@ void count(const DeltaKey& key, const Run& run, std::int64_t ended_at) {
 // never have said when its statements start.
 std::int64_t end_of(double duration_ms) {
     const std::int64_t offset = static_cast<std::int64_t>(settings::debug_clock_offset_ms) * 1000;
-    if (MyBackendType != B_BACKEND)
+    if (MyBackendType == B_BG_WORKER)
         return GetCurrentTimestamp() + offset;
     return GetCurrentStatementStartTimestamp() + static_cast<std::int64_t>(duration_ms * 1000) + offset;
 }

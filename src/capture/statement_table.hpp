@@ -53,7 +53,8 @@ struct alignas(cache_line) RestOfDatabase {
 // {"23": 4, "other": 1}; empty when there are no errors.
 std::string error_classes_json(const ErrorClasses& errors);
 
-class StatementTable {
+// The padding keeps what different processes write on different cache lines.
+class StatementTable { // NOLINT(clang-analyzer-optin.performance.Padding)
   public:
     static std::size_t size_for(std::size_t wanted);
     // Initialises `memory`, which has size_for() bytes and is aligned to a cache line.

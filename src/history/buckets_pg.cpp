@@ -84,7 +84,7 @@ void reopen_buckets(std::int64_t earliest) {
                 {pg::arg_timestamptz(earliest)});
 }
 
-void store(const capture::CountedRuns& runs, std::uint32_t rest_minute) {
+std::vector<BucketRow> rows_of(const capture::CountedRuns& runs, std::uint32_t rest_minute) {
     BucketRow rest;
     if (runs.has_rest) {
         rest.key = {0, 0, MyDatabaseId, 0, rest_minute, 0};
@@ -92,8 +92,11 @@ void store(const capture::CountedRuns& runs, std::uint32_t rest_minute) {
         rest.errors = runs.rest_errors;
         rest.latency = runs.rest_latencies.serial();
     }
-    const std::vector<BucketRow> rows = bucket_rows(runs.statements, runs.has_rest ? &rest : nullptr,
-                                                    static_cast<std::size_t>(settings::history_statements));
+    return bucket_rows(runs.statements, runs.has_rest ? &rest : nullptr,
+                       static_cast<std::size_t>(settings::history_statements));
+}
+
+void store(const std::vector<BucketRow>& rows) {
     std::set<std::int64_t> days;
     std::uint32_t earliest = rows.front().key.minute;
     for (const BucketRow& row : rows) {
@@ -161,7 +164,10 @@ void store_counted_runs(bool all) {
     }
     if (!held.runs.statements.empty() || held.runs.has_rest) {
         ensure_partitions_ahead(now);
-        held.stored = record_source("statement buckets", now, [&] { store(held.runs, held.rest_minute); });
+        const std::vector<BucketRow> rows = rows_of(held.runs, held.rest_minute);
+        held.stored = record_source("statement buckets", now, [&] { store(rows); });
+        if (held.stored)
+            record_source("regressions", now, [&] { judge_rows(rows); });
     }
     static std::uint32_t summed_up_in = 0;
     if (all || minute != summed_up_in) {

@@ -3,9 +3,12 @@
 
 #include "pg/server.hpp"
 
+#include "history/buckets.hpp"
+
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 namespace citadel::history {
 
@@ -26,6 +29,9 @@ void ensure_partitions_ahead(TimestampTz now);
 void store_counted_runs(bool all);
 // At the end of its transaction, like drain_ended().
 void counted_runs_ended(bool committed) noexcept;
+
+// Looks in a minute that was stored for statements that have become slower.
+void judge_rows(const std::vector<BucketRow>& rows);
 
 void drain();    // capture buffer -> tables
 void snapshot(); // counters -> deltas

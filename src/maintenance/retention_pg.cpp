@@ -129,6 +129,7 @@ void maintain(std::int64_t) {
           "'resolved')",
           cutoff);
     prune("citadel.alert", "t.state = 'resolved' AND t.resolved_at < $1", cutoff);
+    prune("citadel.regression", "t.state <> 'open' AND t.closed_at < $1", cutoff);
     prune("citadel.database_size", "t.at < $1", cutoff);
     audit::seal_expired();
     jobs::checkpoint();

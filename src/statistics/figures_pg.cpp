@@ -105,11 +105,24 @@ const jobs::Figure figures[] = {
     {"capture_errors", "1/min", "Errors a minute of capture itself, which it swallowed", FigureKind::per_minute, server,
      "SELECT 'server', hook_errors::float8, NULL::text FROM citadel.capture_counters()"},
     {"statement_p95", "ms",
-     "Time within which 95 of 100 captured runs of the statement ended, in the last 15 minutes; from 20 runs on",
+     "Time within which 95 of 100 runs of the statement ended, in the last 15 minutes; from 20 runs on",
      FigureKind::gauge, database,
-     "SELECT query_id::text, percentile_cont(0.95) WITHIN GROUP (ORDER BY duration_ms), format('%s captured runs', "
-     "count(*)) FROM citadel.sample WHERE kind = 'slow_statement' AND ended_at > citadel.history_clock() - interval "
-     "'15 minutes' AND ended_at <= citadel.history_clock() GROUP BY query_id HAVING count(*) >= 20 ORDER BY 2 DESC"},
+     "SELECT query_id::text, citadel.latency_percentile(citadel.latency_merge(array_agg(latency)), 0.95), "
+     "format('%s runs', sum(calls)) FROM citadel.statement_minute WHERE query_id <> 0 AND at > citadel.history_clock() "
+     "- interval '16 minutes' AND at <= citadel.history_clock() GROUP BY query_id HAVING sum(calls) >= 20 "
+     "ORDER BY 2 DESC"},
+    {"error_rate", "ratio",
+     "Runs that ended with an error, of all that the statement had in the last 15 minutes; from 20 on",
+     FigureKind::gauge, database,
+     "SELECT query_id::text, sum(errors)::float8 / sum(calls)::float8, citadel.merge_error_classes(array_agg("
+     "error_classes) FILTER (WHERE error_classes IS NOT NULL))::text FROM citadel.statement_minute WHERE query_id <> 0 "
+     "AND at > citadel.history_clock() - interval '16 minutes' AND at <= citadel.history_clock() GROUP BY query_id "
+     "HAVING sum(calls) >= 20 ORDER BY 2 DESC"},
+    {"regression", "ratio", "How many times as long as usual a statement with an open regression takes",
+     FigureKind::gauge, database,
+     "SELECT query_id::text, max(ms / nullif(usual_ms, 0)), format('%s ms instead of %s ms since %s, cause: %s', "
+     "round(max(ms)::numeric, 1), round(max(usual_ms)::numeric, 1), min(since), max(cause)) FROM citadel.regression "
+     "WHERE state = 'open' GROUP BY query_id ORDER BY 2 DESC"},
 };
 
 constexpr int size_period_ms = 60 * 60 * 1000;

@@ -1,0 +1,67 @@
+// Whether a statement has become slower than it was, and whether it is over. Server-free.
+//
+// False alarms are the enemy, so four things have to come together, in two observations in a row: enough runs, an
+// effect that somebody would care for, confidence (Welch's t against the spread between buckets, see baseline.hpp),
+// and, once three weeks are known, all of that against the same hour of the week as well. Where the spread is too wide
+// for that, less confidence does if more observations in a row agree.
+#pragma once
+
+#include "history/baseline.hpp"
+
+#include <cstdint>
+
+namespace citadel::history {
+
+struct RegressionRules {
+    std::uint64_t runs = 20;    // an observation with fewer waits for the next
+    double ratio = 1.5;         // half as long again
+    double t = 4;               // one-sided, about 1 in 30,000 for a normal spread
+    double extra_ms = 1;        // a run, or ...
+    double extra_load_ms = 600; // ... of an observation: 1 % of a processor in a minute
+    int in_a_row = 2;           // observations that have to agree
+    double weak_t = 2;          // or more of them with less confidence
+    int weak_in_a_row = 6;
+    double over_ratio = 1.2;      // it is over below this ratio,
+    int over_in_a_row = 5;        // so many observations in a row
+    std::int64_t accepted = 1440; // minutes after which the new latency is what is usual
+};
+
+class RegressionWatch {
+  public:
+    enum class Event { none, opened, closed, accepted };
+
+    explicit RegressionWatch(const RegressionRules& rules = {}) : rules_(rules) {}
+
+    Event observe(const Observation& observation);
+
+    // What is known from before, when the watch begins: an hour that was stored, a minute, and a regression that is
+    // open.
+    void learn_hour(const Observation& observation) { baseline_.add_hour(observation); }
+    void learn_minute(const Observation& observation) { baseline_.add_lately(observation); }
+    void resume(std::int64_t since, double usual_ms);
+
+    bool open() const { return open_; }
+    std::int64_t since() const { return since_; } // first minute of the open one
+    double usual_ms() const { return usual_ms_; } // geometric means: before,
+    double ms() const { return ms_; }             // and now
+    double ratio() const { return usual_ms_ > 0 ? ms_ / usual_ms_ : 1; }
+
+  private:
+    enum class Suspicion { none, weak, strong };
+    Suspicion suspicion(const Observation& observation) const;
+    bool confirmed(Suspicion suspicion);
+    Event observe_open(const Observation& observation);
+
+    RegressionRules rules_;
+    Baseline baseline_;
+    Observation waiting_;      // too few runs so far
+    Observation suspected_[8]; // in a row, not in the baseline yet
+    int suspects_ = 0;
+    int strong_ = 0; // of them, in a row
+    int over_ = 0;
+    bool open_ = false;
+    std::int64_t since_ = 0;
+    double usual_ms_ = 0, ms_ = 0;
+};
+
+} // namespace citadel::history
