@@ -3,6 +3,7 @@
 // Local times are microseconds since 2000-01-01 00:00 as the clock on the wall of the policy's time zone shows them.
 #pragma once
 
+#include "jobs/hours.hpp"
 #include "lifecycle/model.hpp"
 
 #include <optional>
@@ -27,9 +28,7 @@ Place minus(Place place, const Span& span);
 // For comparing lengths: a month counts as 30 days.
 std::int64_t approximate_length(const Span& span);
 
-// "22:00-05:30" as minutes of the day; nothing when it is not of that form, or both are the same.
-std::optional<std::pair<int, int>> parse_hours(const std::string& text);
-// Whether the time of day lies in the hours; they may go past midnight.
-bool within_hours(const std::pair<int, int>& hours, std::int64_t local);
+using jobs::parse_hours;
+using jobs::within_hours;
 
 } // namespace citadel::lifecycle

@@ -1,11 +1,13 @@
 // The job `maintain`: drops days of history older than citadel_opt.history_retention, and forgets statements, plans and
-// parameter sets not seen for as long. Everything in short transactions.
+// parameter sets not seen for as long. Everything in short transactions. Then it looks after users' tables
+// (tables_pg.cpp).
 #include "pg/server.hpp"
 
 #include "audit/audit.hpp"
 #include "history/partition.hpp"
 #include "jobs/jobs.hpp"
 #include "maintenance/maintenance.hpp"
+#include "maintenance/tables_pg.hpp"
 #include "pg/clock.hpp"
 #include "pg/fault.hpp"
 #include "pg/spi.hpp"
@@ -33,7 +35,7 @@ constexpr long first_pause_ms = 100;
 
 // Partitions that end before `cutoff`, by their true bounds, oldest first. A history partition is a child of one of the
 // parents, whatever its name.
-std::vector<std::string> expired_partitions(std::vector<std::string> tables, TimestampTz cutoff) {
+std::vector<std::string> expired_partitions(const std::vector<std::string>& tables, TimestampTz cutoff) {
     pg::Spi spi;
     const pg::Rows rows = spi.query(
         "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid "
@@ -102,7 +104,7 @@ int retention_of(std::string_view table) {
     return table == "statement_hour" ? settings::hour_retention_min : settings::history_retention_min;
 }
 
-void maintain(std::int64_t) {
+void maintain(std::int64_t run_id) {
     const auto ago = [](int minutes) { return pg::now() - static_cast<TimestampTz>(minutes) * USECS_PER_MINUTE; };
     const TimestampTz cutoff = ago(settings::history_retention_min);
     std::vector<std::string> busy;
@@ -131,8 +133,11 @@ void maintain(std::int64_t) {
     prune("citadel.alert", "t.state = 'resolved' AND t.resolved_at < $1", cutoff);
     prune("citadel.regression", "t.state <> 'open' AND t.closed_at < $1", cutoff);
     prune("citadel.database_size", "t.at < $1", cutoff);
+    prune("citadel.maintenance_action", "t.status NOT IN ('proposed', 'advised') AND t.last_found < $1", cutoff);
+    prune("citadel.advice", "t.status = 'closed' AND t.last_found < $1", cutoff);
     audit::seal_expired();
     jobs::checkpoint();
+    look_after_tables(run_id);
     if (!busy.empty())
         pg::raise(ERRCODE_LOCK_NOT_AVAILABLE,
                   std::to_string(busy.size()) + " partitions of the history are due to be dropped but in use",
@@ -144,8 +149,9 @@ void maintain(std::int64_t) {
 
 void install() {
     // In a restored database the history is evidence somebody wanted back: nothing goes before the owner adopts it.
-    jobs::register_job(
-        {"maintain", "drops history older than citadel_opt.history_retention", "1 hour", true, maintain});
+    jobs::register_job({"maintain",
+                        "drops old history; analyzes tables, or says what they need (citadel_opt.maintenance)",
+                        "1 hour", true, maintain});
 }
 
 } // namespace citadel::maintenance

@@ -36,6 +36,9 @@ double lifecycle_load = 0.5;
 int lifecycle_lock_patience_s = 30;
 int lifecycle_max_lag_kb = 256 * 1024;
 int lifecycle_max_wal_backlog = 64;
+int maintenance = maintenance_report;
+char* maintenance_hours = nullptr;
+double maintenance_cost_delay_ms = 2.0;
 bool alerts = true;
 int alert_interval_s = 30;
 int metrics_top = 20;
@@ -49,6 +52,13 @@ const config_enum_entry sample_parameters_values[] = {
     {"off", sample_parameters_off, false},
     {"memory", sample_parameters_memory, false},
     {"store", sample_parameters_store, false},
+    {nullptr, 0, false},
+};
+
+const config_enum_entry maintenance_values[] = {
+    {"off", maintenance_off, false},
+    {"report", maintenance_report, false},
+    {"act", maintenance_act, false},
     {nullptr, 0, false},
 };
 
@@ -150,6 +160,13 @@ const Setting table[] = {
     {"citadel_opt.audit_retention", Int{&audit_retention_min, 0, 100 * 366 * day_min}, PGC_SIGHUP, GUC_UNIT_MIN,
      "Age at which entries of the audit log are removed.",
      "0 keeps them for ever. The hash at which the chain goes on is kept."},
+    {"citadel_opt.maintenance", Enum{&maintenance, maintenance_values}, PGC_SIGHUP, 0,
+     "What the maintain job does about users' tables.",
+     "off: nothing. report: it says what it would do. act: it runs ANALYZE and removes its own invalid indexes."},
+    {"citadel_opt.maintenance_hours", String{&maintenance_hours, ""}, PGC_SIGHUP, 0,
+     "Hours in which the maintain job acts, as 22:00-05:00.", "In the server's TimeZone; empty: at any time."},
+    {"citadel_opt.maintenance_cost_delay", Real{&maintenance_cost_delay_ms, 0.0, 100.0}, PGC_SIGHUP, GUC_UNIT_MS,
+     "vacuum_cost_delay of the ANALYZE that the maintain job runs.", "0: as fast as it goes."},
     {"citadel_opt.alerts", Bool{&alerts}, PGC_SIGHUP, 0, "Reads figures and judges the rules of citadel.alert_rule.",
      "Off leaves open alerts as they are."},
     {"citadel_opt.alert_interval", Int{&alert_interval_s, 1, 3600}, PGC_SIGHUP, GUC_UNIT_S,

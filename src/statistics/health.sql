@@ -134,6 +134,10 @@ CREATE FUNCTION citadel.health() RETURNS jsonb
         'advisor', (SELECT jsonb_build_object('last_run', a.finished_at, 'summary', a.summary,
             'open_recommendations', (SELECT count(*) FROM citadel.index_recommendation AS r WHERE r.status = 'open'))
             FROM (SELECT 1) AS one LEFT JOIN advisor AS a ON true),
+        'maintenance', (SELECT jsonb_build_object('mode', current_setting('citadel_opt.maintenance', true),
+            'proposed', count(*) FILTER (WHERE m.status = 'proposed'), 'advised', count(*) FILTER (WHERE m.status = 'advised'),
+            'failed_last_day', count(*) FILTER (WHERE m.status = 'failed' AND m.finished_at > now() - interval '1 day'))
+            FROM citadel.maintenance_action AS m),
         'alerts', (SELECT jsonb_build_object('enabled', current_setting('citadel_opt.alerts', true)::boolean,
             'open', count(*) FILTER (WHERE a.state = 'open'),
             'acknowledged', count(*) FILTER (WHERE a.state = 'acknowledged'),
