@@ -38,4 +38,9 @@ std::string brake() {
     return reason.empty() ? backlog(spi) : reason;
 }
 
+std::int64_t transactions_so_far() {
+    pg::Spi spi;
+    return spi.query("SELECT coalesce(sum(xact_commit + xact_rollback), 0)::bigint FROM pg_stat_database").int64(0, 0);
+}
+
 } // namespace citadel::lifecycle

@@ -12,4 +12,7 @@ namespace citadel::lifecycle {
 // each batch of a fast series.
 std::string brake();
 
+// Transactions that the whole cluster has committed or rolled back so far, about a second ago.
+std::int64_t transactions_so_far();
+
 } // namespace citadel::lifecycle

@@ -77,8 +77,10 @@ class Task {
     std::string subject_; // what the operation is about, quoted: the table, or the partition that is split
 
   private:
+    void make_way();
     const char* action_;
     std::int64_t looked_around_ = 0;
+    std::int64_t transactions_ = 0, batches_then_ = 0;
 };
 
 } // namespace citadel::lifecycle::plain

@@ -21,6 +21,7 @@ namespace {
 constexpr std::int64_t look_around_us = 1000 * 1000;     // how often the brake is asked
 constexpr std::int64_t patience_us = 60LL * 1000 * 1000; // with the brake on, before the run goes on to other tables
 constexpr std::int64_t come_back_us = 5LL * 60 * 1000 * 1000;
+constexpr std::int64_t busy_per_second = 25; // transactions of others
 constexpr int locks_refused_in_a_row = 40;
 constexpr std::int64_t most_blocks = 4096;
 
@@ -81,6 +82,7 @@ bool Task::may_go_on() {
     const std::int64_t began = monotonic_us();
     if (began - looked_around_ < look_around_us)
         return true;
+    make_way();
     for (;;) {
         const std::string reason = brake();
         looked_around_ = monotonic_us();
@@ -93,6 +95,18 @@ bool Task::may_go_on() {
         jobs::checkpoint(); // holds no snapshot while it pauses
         pause(1000);
     }
+}
+
+// By how many transactions ended since the last look, without our own.
+void Task::make_way() {
+    const std::int64_t now = monotonic_us();
+    const std::int64_t transactions = transactions_so_far();
+    if (looked_around_ > 0) {
+        const std::int64_t others = transactions - transactions_ - (batches_ - batches_then_);
+        throttle_.make_way(others * 1000000 > busy_per_second * (now - looked_around_));
+    }
+    transactions_ = transactions;
+    batches_then_ = batches_;
 }
 
 Throttle Task::paced_by_blocks() {
@@ -109,7 +123,9 @@ bool Task::pace(const std::function<std::int64_t()>& batch) {
         try {
             {
                 pg::Spi spi;
-                spi.query("SELECT set_config('lock_timeout', '150ms', true)");
+                // A batch that a crash takes back is done again; nobody is told that it is on disk.
+                spi.query("SELECT set_config('lock_timeout', '150ms', true), set_config('synchronous_commit', 'off', "
+                          "true)");
             }
             done = batch();
             refused = 0;

@@ -29,6 +29,7 @@ namespace citadel::lifecycle::plain {
 namespace {
 
 constexpr std::int64_t changes_at_once = 1000;
+constexpr std::int64_t all_changes = 1000000000;
 constexpr std::int64_t changes_under_lock = 200; // some milliseconds
 constexpr int swaps_in_a_row = 100;
 constexpr std::int64_t snapshot_patience_us = 60LL * 1000 * 1000;
@@ -209,6 +210,11 @@ bool Split::copy_rows() {
     });
     if (!all)
         return false;
+    // A row that was moved by an UPDATE may have been copied twice, before and after; unique indexes come next. All
+    // such changes have been noted by now.
+    while (take_changes(all_changes) == 0 && copy_.pending(1) > 0)
+        ;
+    jobs::checkpoint();
     stop_if_cancelled();
     operation::set_detail(row_, "batches", std::to_string(batches_));
     operation::set_detail(row_, "worst_batch_ms", std::to_string(worst_ms_));
@@ -263,15 +269,22 @@ void Split::build_indexes() {
 
 // Copies what was noted again; makes partitions for periods that had no row before (and then has taken nothing yet).
 std::int64_t Split::take_changes(std::int64_t most) {
+    using Look = TrackedCopy::Look;
     try {
-        return copy_.catch_up(most);
+        return copy_.catch_up(most, most == all_changes ? Look::through_all : Look::by_key);
     } catch (const pg::Error& error) {
-        if (error.sqlerrcode() != ERRCODE_CHECK_VIOLATION)
+        // Two rows have exchanged what has to be unique, and one of them was to be copied later: both at once.
+        const bool exchanged = error.sqlerrcode() == ERRCODE_UNIQUE_VIOLATION && most != all_changes;
+        if (!exchanged && error.sqlerrcode() != ERRCODE_CHECK_VIOLATION)
             throw;
         jobs::start_over();
+        if (exchanged)
+            return take_changes(all_changes);
         if (copy_.make_partitions(zone_, upper()) == 0)
             throw;
         jobs::checkpoint();
+        if (row_.state == "copying")
+            return 0;
         stop_if_cancelled();
         enter("indexing");
         jobs::checkpoint();

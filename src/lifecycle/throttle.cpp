@@ -31,25 +31,25 @@ void Throttle::set_rows(double rows) {
 
 void Throttle::done(std::int64_t rows, double took_ms) {
     took_ms = std::max(took_ms, 0.01);
-    rest_ms_ = std::min(took_ms * (1 / limits_.load - 1), longest_rest_ms);
+    rest_ms_ = std::min(took_ms * (1 / load() - 1), longest_rest_ms);
     if (rows <= 0)
         return;
     const double measured = static_cast<double>(rows) / took_ms;
     // A small batch is mostly overhead: it may say that things are slow, not that a large one would be.
     const bool full = rows * 2 >= rows_;
-    if (!full && measured < rate_ && took_ms <= limits_.target_ms)
+    if (!full && measured < rate_ && took_ms <= target_ms())
         return;
     if (rate_ <= 0 || measured < rate_ * 0.5)
         rate_ = measured; // the first one, or things have become slow: at once
     else
         rate_ += weight_of_new * (measured - rate_);
-    const double wanted = std::min(rate_, measured * 1.25) * limits_.target_ms * aim;
+    const double wanted = std::min(rate_, measured * 1.25) * target_ms() * aim;
     set_rows(std::min(wanted, static_cast<double>(rows_) * fastest_growth));
 }
 
 void Throttle::held_up() {
     set_rows(static_cast<double>(rows_) / 2);
-    rest_ms_ = std::min(limits_.target_ms, longest_rest_ms);
+    rest_ms_ = std::min(target_ms(), longest_rest_ms);
 }
 
 } // namespace citadel::lifecycle

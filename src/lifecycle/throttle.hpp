@@ -27,6 +27,10 @@ class Throttle {
     // have taken says less about the rate.
     void done(std::int64_t rows, double took_ms);
 
+    // Whether others are at work. Then batches are a quarter as long, and rests in proportion twice as long, so that a
+    // statement that meets one is not held up for long. Not where `load` is 1: nobody is to be spared.
+    void make_way(bool others) { others_ = others && limits_.load < 1; }
+
     // A batch failed for want of a lock: the next one is smaller.
     void held_up();
 
@@ -37,10 +41,13 @@ class Throttle {
 
   private:
     void set_rows(double rows);
+    double target_ms() const { return others_ ? limits_.target_ms / 4 : limits_.target_ms; }
+    double load() const { return others_ ? limits_.load / 2 : limits_.load; }
     ThrottleLimits limits_;
     std::int64_t rows_;
     double rate_ = 0; // rows a millisecond, smoothed
     double rest_ms_ = 0;
+    bool others_ = false;
 };
 
 } // namespace citadel::lifecycle

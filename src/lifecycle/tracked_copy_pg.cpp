@@ -236,11 +236,11 @@ std::int64_t TrackedCopy::pending(std::int64_t most) const {
         .int64(0, 0);
 }
 
-std::int64_t TrackedCopy::catch_up(std::int64_t most) {
+std::int64_t TrackedCopy::catch_up(std::int64_t most, Look look) {
     const std::string columns = writable_columns(source_, Generated::left_out);
     const std::string list = listed(keys());
     const std::string same = same_key("t", "c");
-    const bool indexed = !time_index(policy_).empty() || keys().size() > 1;
+    const bool indexed = look == Look::by_key && (!time_index(policy_).empty() || keys().size() > 1);
     return pg::write_as(policy_.owner, [&](pg::Spi& spi) -> std::int64_t {
         archive::see_all_rows();
         // What is noted now was committed before what the statements below read.

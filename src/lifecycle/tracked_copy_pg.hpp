@@ -35,8 +35,10 @@ class TrackedCopy {
     void copy_blocks(std::int64_t first, std::int64_t end);
     // Noted changes, counted up to `most`.
     std::int64_t pending(std::int64_t most) const;
-    // Copies the rows of up to `most` noted changes again; how many it took.
-    std::int64_t catch_up(std::int64_t most);
+    // Copies the rows of up to `most` noted changes again; how many it took. One by one, or (many) in one look through
+    // both sides.
+    enum class Look { by_key, through_all };
+    std::int64_t catch_up(std::int64_t most, Look look = Look::by_key);
     // Compares the rows of [lower, upper) on both sides, but for those that are noted as changed. Call it in a
     // REPEATABLE READ transaction. Raises XX001 when they differ. Rows compared.
     std::int64_t compare(Place lower, Place upper) const;

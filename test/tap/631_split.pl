@@ -186,6 +186,25 @@ foreach my $point (qw(lifecycle_split_begin lifecycle_split_begun lifecycle_spli
 	is(sql("SELECT count(*), count(DISTINCT id), count(*) FILTER (WHERE v LIKE '%!') FROM $table"), '3500|3500|3500', 'all of it is there, as it is now');
 }
 
+# A row that moves to a later page while the table is copied, and is copied twice: its key is unique all the same. Two
+# rows that exchange a unique value.
+{
+	my ($table, $policy) = converted(key => 'PRIMARY KEY (id), UNIQUE (s, at)');
+	sql("SET ROLE owner; INSERT INTO $table (at, v) SELECT now() - i * interval '1 minute', repeat('x', 100) FROM generate_series(1, 5000) i");
+	set_fault($node, 'lifecycle_move_committed:error');
+	fails("CALL citadel.run_lifecycle('$table')", qr/fault point/, 'stops after the first batch');
+	cmp_ok(sql("SELECT (detail->>'copied_blocks')::int FROM citadel.lifecycle_operation WHERE policy_id = $policy AND kind = 'split'"), '>', 0, 'which was copied');
+	set_fault($node, '');
+	sql("SET ROLE owner; UPDATE $table SET v = repeat('y', 150)");
+	set_fault($node, 'lifecycle_split_indexed:error');
+	fails("CALL citadel.run_lifecycle('$table')", qr/fault point/, 'stops with its indexes built');
+	set_fault($node, '');
+	sql("SET ROLE owner; UPDATE $table SET at = '2020-01-01+00' WHERE id <= 3000; UPDATE $table SET s = -s WHERE id <= 3000; UPDATE $table SET s = 3001 + s WHERE id <= 3000");
+	runs($table, 'goes on');
+	is(sql("SELECT count(*), count(DISTINCT id), count(DISTINCT s), count(*) FILTER (WHERE v LIKE 'y%'), count(*) FILTER (WHERE id <= 3000 AND s = 3001 - id) FROM $table"), '5500|5500|5500|5500|3000', 'every row once, as it is now');
+	is(sql($ours), '0', 'nothing of ours is left');
+}
+
 # What makes the copy untrue is noticed, and it begins anew.
 my %untrue = (
 	'TRUNCATE T; INSERT INTO T (at, v) VALUES (now(), \'after\')' => '1',

@@ -107,6 +107,29 @@ TEST(Throttle, RestsInProportionToTheLoad) {
     EXPECT_NEAR(lazy.rest_ms(), 990, 1e-6);
 }
 
+TEST(Throttle, MakesWayForOthers) {
+    Throttle throttle({});
+    for (int i = 0; i < 30; ++i)
+        throttle.done(throttle.rows(), static_cast<double>(throttle.rows()) / 90);
+    const std::int64_t alone = throttle.rows();
+    throttle.make_way(true);
+    for (int i = 0; i < 30; ++i)
+        throttle.done(throttle.rows(), static_cast<double>(throttle.rows()) / 90);
+    EXPECT_NEAR(static_cast<double>(throttle.rows()), static_cast<double>(alone) / 4, 2);
+    throttle.done(throttle.rows(), 20);
+    EXPECT_NEAR(throttle.rest_ms(), 60, 1e-6);
+    throttle.make_way(false);
+    for (int i = 0; i < 30; ++i)
+        throttle.done(throttle.rows(), static_cast<double>(throttle.rows()) / 90);
+    EXPECT_EQ(throttle.rows(), alone);
+    ThrottleLimits limits;
+    limits.load = 1;
+    Throttle reckless(limits);
+    reckless.make_way(true);
+    reckless.done(500, 80);
+    EXPECT_EQ(reckless.rest_ms(), 0);
+}
+
 TEST(Throttle, SmallerAfterALockThatWasNotGranted) {
     Throttle throttle({});
     const std::int64_t before = throttle.rows();
