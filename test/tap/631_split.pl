@@ -211,7 +211,7 @@ my %untrue = (
 	'ALTER TABLE O DISABLE TRIGGER USER; UPDATE T SET v = \'unseen\'; ALTER TABLE O ENABLE TRIGGER USER' => '500',
 	'ALTER TABLE T ADD COLUMN extra int DEFAULT 5' => '500',
 	'ALTER TABLE T ALTER COLUMN r TYPE bigint' => '500',
-	'ALTER TABLE T DROP COLUMN s' => '500',
+	'ALTER TABLE T DROP COLUMN r' => '500',
 );
 foreach my $ddl (sort keys %untrue)
 {
