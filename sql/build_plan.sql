@@ -23,11 +23,18 @@ VALUES (-1, 'plan.part'::regclass, 'plan', 'part', 'CREATE INDEX part_id_idx ON 
     (-3, 'plan.plain'::regclass, 'plan', 'plain', 'CREATE INDEX CONCURRENTLY "odd name" ON plan.plain USING btree (a)', 'btree', 8192, 100, 90, 0.1, 0, 1,
      'x', '{"statements": []}', 'replace', 'plan.plain_old'::regclass, 1, NULL),
     (-4, 0, 'plan', 'gone', 'CREATE INDEX CONCURRENTLY gone_idx ON plan.gone USING btree (a)', 'btree', 8192, 100, 90, 0.1, 0, 1,
+     'x', '{"statements": []}', 'create', NULL, 1, NULL),
+    (-5, 'plan.part'::regclass, 'plan', 'part', 'CREATE INDEX part_expr_idx ON plan.part USING btree ((id % 10)) WHERE (at = 3)', 'btree', 8192, 100, 90, 0.1, 0, 1,
+     'x', '{"statements": []}', 'create', NULL, 1, NULL),
+    (-6, 'plan.plain'::regclass, 'plan', 'plain', 'CREATE INDEX CONCURRENTLY plain_idx ON plan.plain USING btree (a) WHERE ((a % 10) = 3)', 'btree', 8192, 100, 90, 0.1, 0, 1,
      'x', '{"statements": []}', 'create', NULL, 1, NULL);
 SELECT step_no, statement, estimated_seconds > 0 AS takes_time, disk_bytes, note FROM citadel.index_build_plan(-1);
 SELECT step_no, statement, disk_bytes FROM citadel.index_build_plan(-2);
 SELECT step_no, statement, disk_bytes FROM citadel.index_build_plan(-3);
 SELECT count(*) FROM citadel.index_build_plan(-4);
+-- An index on an expression wants statistics of its own.
+SELECT step_no, statement, estimated_seconds > 0 AS takes_time, note FROM citadel.index_build_plan(-5) WHERE statement LIKE 'ANALYZE%';
+SELECT substring(citadel.explain_recommendation(-5), 'When it is built[^\n]*') AS hint, (SELECT count(*) FROM citadel.index_build_plan(-6)) AS steps_without;
 SELECT count(*) FROM citadel.index_build_plan(-99);
 -- A plan that can be run gives a valid index.
 DO $$

@@ -38,6 +38,7 @@ class Built:
             started = time.perf_counter()
             self.cursor.execute(f"CREATE INDEX {name} ON {target}")
             self.build_seconds[target] = time.perf_counter() - started
+            self._learn_expressions(target, name)
             self.cursor.execute("SELECT array_agg(c.oid), sum(pg_relation_size(c.oid))::bigint FROM pg_class c WHERE c.oid "
                                 "= to_regclass(%s) OR c.oid IN (SELECT relid FROM pg_partition_tree(to_regclass(%s)))",
                                 (self._qualified(target, name), self._qualified(target, name)))
@@ -45,6 +46,25 @@ class Built:
             self.indexes[target] = (oids, size)
             self.bytes[target] = size
             self.visible = None
+
+    def _learn_expressions(self, target, name):
+        """An index on an expression has no statistics until its table is analysed. Those of the table stay as they are, so
+        that plans without it do."""
+        self.cursor.execute("SELECT i.indrelid FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid WHERE i.indexrelid = to_regclass(%s) "
+                            "AND i.indexprs IS NOT NULL AND c.relkind = 'r'", (self._qualified(target, name),))
+        found = self.cursor.fetchone()
+        if found is None:
+            return
+        table, aside = found[0], 4_000_000_000
+        self.cursor.execute("BEGIN")
+        self.cursor.execute("SELECT relpages, reltuples, relallvisible, oid::regclass::text FROM pg_class WHERE oid = %s", (table,))
+        pages, rows, visible, table_name = self.cursor.fetchone()
+        self.cursor.execute("UPDATE pg_statistic SET starelid = %s WHERE starelid = %s", (aside, table))
+        self.cursor.execute(f"ANALYZE {table_name}")
+        self.cursor.execute("DELETE FROM pg_statistic WHERE starelid = %s", (table,))
+        self.cursor.execute("UPDATE pg_statistic SET starelid = %s WHERE starelid = %s", (table, aside))
+        self.cursor.execute("UPDATE pg_class SET relpages = %s, reltuples = %s, relallvisible = %s WHERE oid = %s", (pages, rows, visible, table))
+        self.cursor.execute("COMMIT")
 
     def size(self, targets):
         self.build(targets)

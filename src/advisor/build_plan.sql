@@ -93,7 +93,14 @@ CREATE FUNCTION citadel.index_build_plan(recommendation_id bigint) RETURNS SETOF
                'a moment under an exclusive lock on the two indexes'
         FROM named n JOIN named p ON p.oid = n.parent
         UNION ALL
-        SELECT 4, 0, '', CASE WHEN w.action = 'drop' THEN w.definition
+        -- Only the keys count: what is before INCLUDE and WHERE has a parenthesis within its own.
+        SELECT 4, 0, n.nspname || '.' || n.relname, format('ANALYZE %I.%I', n.nspname, n.relname),
+               least((SELECT sum(t.table_bytes) FROM tables t), 30000.0 * current_setting('block_size')::int) / 1.0e9 + 0.1, 0, 0,
+               'an index on an expression has no statistics until then'
+        FROM named n
+        WHERE n.depth = 0 AND regexp_replace(n.using_clause, ' (INCLUDE|WHERE) .*$', '') ~ '\(.*\('
+        UNION ALL
+        SELECT 5, 0, '', CASE WHEN w.action = 'drop' THEN w.definition
                               ELSE format('DROP INDEX CONCURRENTLY %I.%I', n.nspname, c.relname) END,
                0, CASE WHEN w.action = 'drop' THEN -w.size_bytes ELSE 0 END, 0,
                CASE WHEN w.action = 'drop' THEN 'waits for transactions that are open; reads and writes go on'
@@ -132,6 +139,8 @@ CREATE FUNCTION citadel.explain_recommendation(recommendation_id bigint) RETURNS
         format('Costs %s on disk, %s of planner cost for the writes of the same time%s', pg_size_pretty(r.size_bytes),
                citadel.figure(r.write_cost), coalesce(', about ' || round(r.build_seconds::numeric, 1) || ' s to build', '')),
         r.evidence ->> 'build_note',
+        (SELECT format('When it is built: %s (%s)', s.statement, s.note)
+         FROM citadel.index_build_plan(r.id) s WHERE s.statement LIKE 'ANALYZE %'),
         '',
         (SELECT 'Instead of it:' || E'\n' || string_agg(format('  %s: %s, %s of its gain', a ->> 'definition',
                 pg_size_pretty((a -> 'size_bytes')::bigint), citadel.percent((a -> 'share_of_gain')::float8)), E'\n' ORDER BY position)

@@ -1,3 +1,5 @@
+#include "advisor_words.hpp"
+
 #include "advisor/candidates.hpp"
 #include "advisor/index_size.hpp"
 #include "advisor/selection.hpp"
@@ -7,21 +9,9 @@
 #include <algorithm>
 
 using namespace citadel::advisor;
+using namespace citadel::advisor::test;
 
 namespace {
-
-constexpr RelationId table = 100;
-
-Key key(std::initializer_list<int> columns) {
-    Key result;
-    for (const int column : columns)
-        result.push_back(KeyColumn{static_cast<ColumnNumber>(std::abs(column)), column < 0, column < 0});
-    return result;
-}
-
-Candidate index_on(std::initializer_list<int> columns, RelationId relation = table) {
-    return Candidate{relation, AccessMethod::btree, key(columns), {}, 0};
-}
 
 bool has(const std::vector<Candidate>& candidates, std::initializer_list<int> columns, RelationId relation = table) {
     return std::find(candidates.begin(), candidates.end(), index_on(columns, relation)) != candidates.end();
@@ -32,17 +22,6 @@ ExistingIndex existing_on(std::initializer_list<int> columns) {
     index.key = key(columns);
     return index;
 }
-
-RelationUse use_of(std::vector<Clause> clauses, std::vector<Key> orders = {}, RelationId relation = table) {
-    RelationUse use;
-    use.relation = relation;
-    use.clauses = std::move(clauses);
-    use.orders = std::move(orders);
-    return use;
-}
-
-const std::vector<ExistingIndex> none;
-const ExistingIndexes no_indexes = [](RelationId) -> const std::vector<ExistingIndex>& { return none; };
 
 TEST(AdvisorCandidates, EqualityBeforeRange) {
     const auto found = candidates_for(

@@ -1,4 +1,6 @@
 // The selection over table-driven costs: small workloads whose best answer is known.
+#include "advisor_words.hpp"
+
 #include "advisor/selection.hpp"
 
 #include <gtest/gtest.h>
@@ -8,35 +10,9 @@
 #include <map>
 
 using namespace citadel::advisor;
+using namespace citadel::advisor::test;
 
 namespace {
-
-constexpr RelationId table = 100;
-
-Key key(std::initializer_list<int> columns) {
-    Key result;
-    for (const int column : columns)
-        result.push_back(KeyColumn{static_cast<ColumnNumber>(std::abs(column)), column < 0, column < 0, 0, 0});
-    return result;
-}
-
-Candidate index_on(std::initializer_list<int> columns, RelationId relation = table) {
-    Candidate candidate;
-    candidate.relation = relation;
-    candidate.key = key(columns);
-    return candidate;
-}
-
-RelationUse use_of(std::vector<Clause> clauses, std::vector<Key> orders = {}, RelationId relation = table) {
-    RelationUse use;
-    use.relation = relation;
-    use.clauses = std::move(clauses);
-    use.orders = std::move(orders);
-    return use;
-}
-
-const std::vector<ExistingIndex> none;
-const ExistingIndexes no_indexes = [](RelationId) -> const std::vector<ExistingIndex>& { return none; };
 
 // Costs: for each statement its base cost and what it costs with each useful set of indexes; the cheapest set that is
 // contained in the configuration counts.
