@@ -303,4 +303,22 @@ std::optional<Finding> judge(const StorageFacts& facts) {
     return finding;
 }
 
+std::optional<Finding> judge(const UntrustedIndexFacts& facts) {
+    Finding finding;
+    finding.kind = "untrusted_expression";
+    finding.relation = facts.relation;
+    const std::string code = facts.function.empty() ? "a domain" : facts.function;
+    finding.subject = facts.name + ": " + code;
+    finding.text =
+        "An index on " + facts.name + " with " + code +
+        " in its expression was not considered, because that would run " +
+        (facts.code_of_others ? "code of a role that does not own the table (or of a superuser, or on a partition)"
+                              : "code of the table's owner for statements of other roles") +
+        ". what_if(), called by the owner, says what it would bring";
+    finding.of = facts.of;
+    finding.load_share = facts.load_share;
+    finding.evidence = JsonObject().add("function", facts.function).text();
+    return finding;
+}
+
 } // namespace citadel::advisor

@@ -110,6 +110,18 @@ struct StatementFacts {
 // 'offset_paging', 'jit', 'work_mem'; each at most once.
 std::vector<Finding> judge(const StatementFacts& facts);
 
+// An index that was not considered, because describing it would run code that nobody may be made to run.
+struct UntrustedIndexFacts {
+    RelationId relation = 0;
+    std::string name;
+    std::string function;        // qualified, with its arguments; empty: a domain
+    bool code_of_others = false; // false: it is the owner's, but others read the table
+    std::vector<std::size_t> of;
+    double load_share = 0.0;
+};
+// 'untrusted_expression'.
+std::optional<Finding> judge(const UntrustedIndexFacts& facts);
+
 // What the whole server does with its storage, over the observed time.
 struct StorageFacts {
     double random_page_cost = 4.0;

@@ -50,6 +50,7 @@ class Gatherer {
         wrapped_columns();
         statements();
         storage();
+        withheld();
         std::stable_sort(found_.begin(), found_.end(),
                          [](const Finding& a, const Finding& b) { return a.load_share > b.load_share; });
         return std::move(found_);
@@ -65,6 +66,7 @@ class Gatherer {
     void wrapped_columns();
     void statements();
     void storage();
+    void withheld();
 
     const std::vector<WorkloadStatement>& workload_;
     const Advice& advice_;
@@ -278,6 +280,25 @@ void Gatherer::storage() {
     facts.blocks_read = rows.float8(0, 4);
     facts.read_ms = rows.float8(0, 5);
     keep(judge(facts));
+}
+
+void Gatherer::withheld() {
+    std::map<std::pair<RelationId, std::string>, std::pair<bool, Concerned>> by_function;
+    for (const WithheldIndex& index : advice_.withheld) {
+        auto& [code_of_others, concerned] = by_function[{index.relation, index.function}];
+        code_of_others = index.code_of_others;
+        concerned.statements.insert(index.statements.begin(), index.statements.end());
+    }
+    for (const auto& [subject, known] : by_function) {
+        UntrustedIndexFacts facts;
+        facts.relation = subject.first;
+        facts.name = pg::qualified_name(subject.first);
+        facts.function = subject.second;
+        facts.code_of_others = known.first;
+        known.second.write_to(facts.of, facts.load_share, load_);
+        if (!facts.name.empty()) // else dropped meanwhile
+            keep(judge(facts));
+    }
 }
 
 } // namespace

@@ -250,6 +250,40 @@ std::optional<std::string> PlannerCosts::add(const WorkloadStatement& statement)
     return std::nullopt;
 }
 
+// Describing an index folds the constants of its expressions and predicate. The statements that others ran are planned
+// as them; this is done by whoever asks, unless it would run code of others than superusers. Then it is done as the
+// owner of that code and of the table, when every statement that reads the table is the owner's own; else not at all.
+void PlannerCosts::enter_describing_role(const Candidate& candidate, const HypotheticalIndex& index) {
+    leave_role();
+    std::vector<const Node*> parts = {index.predicate};
+    for (const HypotheticalColumn& column : index.key)
+        parts.push_back(column.expression);
+    const bool others =
+        std::any_of(entries_.begin(), entries_.end(), [](const Entry& entry) { return entry.user != InvalidOid; });
+    if (!others || std::all_of(parts.begin(), parts.end(),
+                               [](const Node* part) { return part == nullptr || calls_trusted_code_only(part); }))
+        return;
+    const Oid role = describing_role(candidate.relation, parts);
+    const Entry* own = nullptr;
+    std::vector<std::size_t> readers;
+    bool all_own = role != InvalidOid;
+    for (std::size_t i = 0; i < entries_.size(); ++i) {
+        const StatementUse& use = uses_[i];
+        const auto reads = [&](const RelationUse& one) { return one.relation == candidate.relation; };
+        if (std::none_of(use.relations.begin(), use.relations.end(), reads))
+            continue;
+        readers.push_back(i);
+        own = &entries_[i];
+        all_own = all_own && entries_[i].user == role;
+    }
+    if (own != nullptr && all_own) {
+        enter_role(*own);
+        return;
+    }
+    withheld_.push_back({candidate.relation, untrusted_function(parts), role == InvalidOid, std::move(readers)});
+    pg::raise(ERRCODE_INSUFFICIENT_PRIVILEGE, "it would run code of others");
+}
+
 // nullptr when it cannot be built: its table was dropped or changed meanwhile.
 PreparedIndex* PlannerCosts::prepared(const Candidate& candidate) {
     const auto known = prepared_.find(candidate);
@@ -259,21 +293,11 @@ PreparedIndex* PlannerCosts::prepared(const Candidate& candidate) {
     PreparedIndex* made = nullptr;
     const std::optional<pg::Error> failure = without_locks([&] {
         HypotheticalIndex index = hypothetical_index(candidate, expressions_);
-        // Describing an index folds the constants of its expressions. Statements that others ran are planned as them;
-        // this is not.
-        const bool others =
-            std::any_of(entries_.begin(), entries_.end(), [](const Entry& entry) { return entry.user != InvalidOid; });
-        const auto trusted = [&](const Node* node) {
-            return node == nullptr || !others || calls_trusted_code_only(node);
-        };
-        for (const HypotheticalColumn& column : index.key)
-            if (!trusted(column.expression))
-                pg::raise(ERRCODE_INSUFFICIENT_PRIVILEGE, "an expression calls functions of others");
-        if (!trusted(index.predicate))
-            pg::raise(ERRCODE_INSUFFICIENT_PRIVILEGE, "a predicate calls functions of others");
+        enter_describing_role(candidate, index);
         index.name = "candidate_" + std::to_string(prepared_.size() + 1);
         made = &pool_.prepare(index);
     });
+    leave_role();
     if (failure && ends_the_run(*failure))
         throw *failure;
     prepared_.emplace(candidate, made);

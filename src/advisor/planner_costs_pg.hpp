@@ -81,6 +81,16 @@ class PlannerCosts : public CostSource {
 
     const HypotheticalIndex& hypothetical(const Candidate& candidate);
 
+    // An index that was not considered, because describing it would run code of somebody who does not own the table, or
+    // (`code_of_others` false) because others than the owner read it.
+    struct Withheld {
+        RelationId relation = 0;
+        std::string function; // qualified, with its arguments
+        bool code_of_others = false;
+        std::vector<std::size_t> statements; // that read the table
+    };
+    const std::vector<Withheld>& withheld() const { return withheld_; }
+
     // What the statements' expressions and predicates are, for as long as this lives.
     Expressions& expressions() { return expressions_; }
 
@@ -119,6 +129,7 @@ class PlannerCosts : public CostSource {
         std::vector<std::size_t> positions;
     };
     PreparedIndex* prepared(const Candidate& candidate);
+    void enter_describing_role(const Candidate& candidate, const HypotheticalIndex& index);
     Resolved resolve(const std::vector<Candidate>& candidates);
     void analyse(const WorkloadStatement& statement, Entry& entry, StatementUse& use, std::vector<PlannedStmt*>& plans,
                  std::string& reason);
@@ -132,6 +143,7 @@ class PlannerCosts : public CostSource {
     std::vector<StatementUse> uses_;
     IndexPool pool_;
     std::map<Candidate, PreparedIndex*> prepared_;
+    std::vector<Withheld> withheld_;
     std::unique_ptr<Role> role_;
     std::uint64_t planner_calls_ = 0;
     bool cancel_stops_ = false;

@@ -387,6 +387,12 @@ Advice recommend(const std::vector<WorkloadStatement>& workload, const AdviceRul
         if (succeeds([&] { there = word_drop(found, drop, indexes, costs.expressions()); }) && there)
             advice.recommendations.push_back(std::move(found));
     }
+    for (const PlannerCosts::Withheld& index : costs.withheld()) {
+        WithheldIndex there{index.relation, index.function, index.code_of_others, {}};
+        for (const std::size_t statement : index.statements)
+            there.statements.push_back(positions[statement]);
+        advice.withheld.push_back(std::move(there));
+    }
     advice.planner_calls = costs.planner_calls();
     return advice;
 }

@@ -76,10 +76,19 @@ struct ExaminedStatement {
     std::vector<RelationUse> relations;
 };
 
+// An index that was not considered: see PlannerCosts::Withheld. `statements` are positions in the workload.
+struct WithheldIndex {
+    RelationId relation = 0;
+    std::string function;
+    bool code_of_others = false;
+    std::vector<std::size_t> statements;
+};
+
 struct Advice {
     std::vector<Recommendation> recommendations;
     std::vector<SkippedStatement> skipped;
     std::vector<ExaminedStatement> examined_statements;
+    std::vector<WithheldIndex> withheld;
     std::size_t examined = 0;
     double cost_before = 0.0;
     double cost_after = 0.0;

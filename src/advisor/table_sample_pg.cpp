@@ -138,7 +138,7 @@ Taken take(Oid table, double rows, BlockNumber pages) {
 
 // CREATE INDEX demands that whoever names a function owns the table. Whoever asks us need not, so that his own function
 // would run as somebody else: only what a superuser wrote in C is run, the built-in functions and those of extensions.
-bool distrusted_function(Oid function, void*) {
+bool distrusted_function(Oid function, void* trusted_owner) {
     HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
     if (!HeapTupleIsValid(tuple))
         return true;
@@ -146,7 +146,7 @@ bool distrusted_function(Oid function, void*) {
     const Oid owner = form->proowner;
     const bool compiled = form->prolang == INTERNALlanguageId || form->prolang == ClanguageId;
     ReleaseSysCache(tuple);
-    return !compiled || !superuser_arg(owner);
+    return (!compiled || !superuser_arg(owner)) && owner != *static_cast<Oid*>(trusted_owner);
 }
 
 // Is there code in it that must not be run?
@@ -373,9 +373,9 @@ void TableSample::measure(SampledValues& values) {
     values.hashes = std::move(hashes);
 }
 
-bool calls_trusted_code_only(const Node* expression) {
+bool calls_trusted_code_only(const Node* expression, Oid owner) {
     auto* node = const_cast<Node*>(expression);
-    return !pg::guard([node] { return distrusted(node, nullptr); });
+    return !pg::guard([node, &owner] { return distrusted(node, &owner); });
 }
 
 } // namespace citadel::advisor

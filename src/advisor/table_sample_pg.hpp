@@ -37,8 +37,9 @@ struct SampledValues {
 };
 
 // Does the expression call nothing but functions that a superuser wrote in C, or that came with the server? Other code
-// must not run in a worker, nor as a table's owner, for somebody who only asks.
-bool calls_trusted_code_only(const Node* expression);
+// must not run in a worker, nor as a table's owner, for somebody who only asks. With `owner`, functions of that role
+// are taken as well.
+bool calls_trusted_code_only(const Node* expression, Oid owner = InvalidOid);
 
 class TableSample {
   public:

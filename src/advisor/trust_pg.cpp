@@ -1,5 +1,7 @@
 #include "advisor/trust_pg.hpp"
 
+#include "advisor/table_sample_pg.hpp"
+
 #include "pg/guard.hpp"
 #include "pg/plan_tree.hpp"
 #include "pg/text.hpp"
@@ -8,11 +10,13 @@ extern "C" {
 #include "access/htup_details.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
+#include "catalog/pg_language_d.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/lsyscache.h"
+#include "utils/regproc.h"
 #include "utils/syscache.h"
 }
 
@@ -106,6 +110,60 @@ std::string distrust(const Statement& statement, Oid role) {
     const char* name = pg::guard([&search] { return GetUserNameFromId(search.distrusted, true); });
     return "its user is a superuser, and it uses what role " +
            (name == nullptr ? std::to_string(search.distrusted) : pg::quote_identifier(name)) + " owns and may change";
+}
+
+Oid describing_role(Oid table, const std::vector<const Node*>& parts) {
+    const Oid owner = pg::guard([table]() -> Oid {
+        HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
+        if (!HeapTupleIsValid(tuple))
+            return InvalidOid;
+        const auto* form = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
+        const bool plain = form->relkind == RELKIND_RELATION && !form->relispartition;
+        const Oid found = plain && !superuser_arg(form->relowner) ? form->relowner : InvalidOid;
+        ReleaseSysCache(tuple);
+        return found;
+    });
+    if (!OidIsValid(owner))
+        return InvalidOid;
+    for (const Node* part : parts)
+        if (part != nullptr && !calls_trusted_code_only(part, owner))
+            return InvalidOid;
+    return owner;
+}
+
+namespace {
+
+bool find_untrusted(Node* node, void* found) {
+    if (node == nullptr)
+        return false;
+    const auto note_untrusted = [](Oid function, void* context) {
+        HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+        if (!HeapTupleIsValid(tuple))
+            return false;
+        const auto* form = reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple));
+        const bool compiled = form->prolang == INTERNALlanguageId || form->prolang == ClanguageId;
+        const bool untrusted = !compiled || !superuser_arg(form->proowner);
+        ReleaseSysCache(tuple);
+        if (untrusted)
+            *static_cast<Oid*>(context) = function;
+        return untrusted;
+    };
+    return check_functions_in_node(node, note_untrusted, found) || pg::walk_expression(node, find_untrusted, found);
+}
+
+} // namespace
+
+std::string untrusted_function(const std::vector<const Node*>& parts) {
+    for (const Node* part : parts) {
+        auto* node = const_cast<Node*>(part);
+        const char* name = pg::guard([node]() -> const char* {
+            Oid found = InvalidOid;
+            return find_untrusted(node, &found) ? format_procedure_qualified(found) : nullptr;
+        });
+        if (name != nullptr)
+            return name;
+    }
+    return {};
 }
 
 } // namespace citadel::advisor

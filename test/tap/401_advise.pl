@@ -100,6 +100,39 @@ is(sql("SELECT string_agg(relation_name || ' ' || status, ', ' ORDER BY relation
 	'doomed obsolete, item applied', 'a built index closes its recommendation, so does a dropped table');
 like(sql("SELECT string_agg(reason, ',') FROM citadel.advisor_skipped WHERE run_id = $last"), qr/relation "doomed" does not exist/, 'whose statement is skipped');
 
+# Indexes on expressions with functions of the application. Where table, function and statements are one role's, the job
+# describes the index as that role, as which it would be built; else it says why there is none.
+sql(<<'END');
+CREATE ROLE other; CREATE SCHEMA o AUTHORIZATION other; GRANT USAGE ON SCHEMA o TO app; GRANT USAGE, CREATE ON SCHEMA app TO other;
+SET ROLE app;
+CREATE FUNCTION app.folded(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN pg_catalog.lower($1); END $$;
+-- Would tell who folds it.
+CREATE FUNCTION app.spying(text, int) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM app.spy(); RETURN $1; END $$;
+CREATE FUNCTION app.constant() RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM app.spy(); RETURN 1; END $$;
+CREATE TABLE app.own (id int PRIMARY KEY, name text); INSERT INTO app.own SELECT i, 'Name ' || i FROM generate_series(1, 30000) i;
+CREATE TABLE app.shared (id int PRIMARY KEY, name text); INSERT INTO app.shared SELECT i, 'Name ' || i FROM generate_series(1, 30000) i;
+CREATE TABLE app.borrowing (id int PRIMARY KEY, name text); INSERT INTO app.borrowing SELECT i, 'Name ' || i FROM generate_series(1, 30000) i;
+GRANT SELECT ON app.shared TO other;
+SET ROLE other;
+CREATE FUNCTION o.theirs(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN pg_catalog.upper($1); END $$;
+RESET ROLE;
+ANALYZE app.own, app.shared, app.borrowing;
+END
+as_app("SELECT id FROM own WHERE app.spying(name, app.constant()) = 'name $_'") foreach 1 .. 3;
+as_app("SELECT id FROM shared WHERE app.folded(id::text || name) = 'name $_'") foreach 1 .. 3;
+as_app("SELECT id FROM borrowing WHERE o.theirs(name) = 'NAME $_'") foreach 1 .. 3;
+$node->safe_psql($db, "SET SESSION AUTHORIZATION other; SELECT max(id) FROM app.shared WHERE app.folded(id::text || name) < 'a'");
+sql('SELECT citadel.collect()');
+$node->poll_query_until($db, "SELECT count(DISTINCT query_id) >= 4 FROM citadel.statement WHERE query ~ 'spying|folded|theirs' AND user_id IN ('app'::regrole, 'other'::regrole)") or die 'not captured';
+my $ours = spied();
+advise();
+is(sql("SELECT string_agg(regexp_replace(definition, '.* USING ', ''), '; ') FROM citadel.index_recommendation WHERE status = 'open' AND schema_name = 'app' AND relation_name IN ('own', 'shared', 'borrowing')"),
+	'btree ((app.spying(name, 1)))', 'an index on an expression with the owner\'s own function');
+cmp_ok(spied(), '>', $ours, 'which ran meanwhile');
+is(spied_as(), 'app_refused', 'as its owner alone');
+is(sql("SELECT string_agg(subject || ' ' || (text LIKE '%for statements of other roles%'), '; ' ORDER BY subject) FROM citadel.advice WHERE kind = 'untrusted_expression' AND status = 'open'"),
+	'app.borrowing: o.theirs(pg_catalog.text) false; app.shared: app.folded(pg_catalog.text) true', 'where others are concerned, the advice says why there is none');
+
 no_crash($node);
 $node->stop;
 done_testing();

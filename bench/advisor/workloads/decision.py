@@ -47,7 +47,7 @@ INSERT INTO entry SELECT b.bo_id, n, r.part, 1 + (r.part * 13 + (n % 4 + 1) * 29
 FROM booking AS b, generate_series(1, 1 + b.bo_id % 7) AS n CROSS JOIN LATERAL (SELECT 1 + floor({orders} * 2 / 15 * random())::int + 0 * n AS part,
     b.bo_day + 1 + floor(120 * random())::int AS shipped OFFSET 0) AS r;
 INSERT INTO visit SELECT g, CASE WHEN random() < 0.7 THEN 1 + floor({orders} / 10 * power(random(), 2))::int END, CASE WHEN random() < 0.6 THEN
-    1 + floor({orders} * 2 / 15 * power(random(), 3))::int END, timestamp '1998-01-01' + g * interval '11 seconds', 'page ' || g % 60, (g * 7919) % 600
+    1 + floor({orders} * 2 / 15 * power(random(), 3))::int END, timestamp '1998-01-01' + g * interval '11 seconds', 'page ' || g % 60, (g::bigint * 7919) % 600
 FROM generate_series(1, {orders} * 3) AS g;
 """
 
