@@ -52,6 +52,7 @@ class Mover : Task {
   private:
     void prepare();
     bool move();
+    bool fits() const;
     std::string collecting_name() const;
     std::int64_t batch();
     std::string batch_statement(const std::string& rest) const;
@@ -124,6 +125,17 @@ std::string Mover::batch_statement(const std::string& rest) const {
     return sql;
 }
 
+// Whether every column of the table has its like in the table that collects.
+bool Mover::fits() const {
+    pg::Spi spi;
+    return spi
+        .query("SELECT NOT EXISTS (SELECT attname, atttypid, atttypmod FROM pg_attribute WHERE attrelid = $1 AND "
+               "attnum > 0 AND NOT attisdropped EXCEPT SELECT attname, atttypid, atttypmod FROM pg_attribute WHERE "
+               "attrelid = $2 AND attnum > 0 AND NOT attisdropped)",
+               {pg::arg_oid(policy_.relation), pg::arg_oid(staging_)})
+        .boolean(0, 0);
+}
+
 // One batch in the current transaction; the rows moved, -1 when there are no more.
 std::int64_t Mover::batch() {
     lock_holds();
@@ -165,6 +177,10 @@ std::int64_t Mover::batch() {
                   std::to_string(moved) + " rows left " + table_ + " and " + std::to_string(put) +
                       " arrived: the batch is rolled back",
                   {}, "A trigger or rule of the collecting table or of " + table_ + " interferes.");
+    // Its lock keeps the table as it is until the transaction ends: values must not be cast on their way.
+    if (keeps_rows(policy_) && !fits())
+        pg::raise(ERRCODE_DATATYPE_MISMATCH, table_ + " was altered while its rows were moved", {},
+                  "The next run archives what was collected, and goes on.");
     if (moved > 0) {
         pg::Spi spi;
         spi.execute("UPDATE citadel.lifecycle_operation SET detail = jsonb_set(detail, '{moved}', "
@@ -189,7 +205,8 @@ bool Mover::move() {
     by_index_ = !time_index(policy_).empty();
     {
         pg::Spi spi;
-        if (keeps_rows(policy_) && spi.query("SELECT 1 FROM pg_class WHERE oid = $1", {pg::arg_oid(staging_)}).empty())
+        if (staging_ != InvalidOid &&
+            spi.query("SELECT 1 FROM pg_class WHERE oid = $1", {pg::arg_oid(staging_)}).empty())
             pg::raise(ERRCODE_UNDEFINED_TABLE,
                       "the table that collected the expired rows of " + table_ + " was dropped", {},
                       "citadel.cancel_operation(" + std::to_string(row_.id) + ") ends the operation.");
@@ -200,7 +217,10 @@ bool Mover::move() {
     }
     if (!by_index_)
         throttle_ = paced_by_blocks();
-    if (!pace([this] { return batch(); }))
+    // Where table or policy are others than when this began, it ends with what was collected; the rest is another's
+    // work.
+    const bool other = keeps_rows(policy_) && (staging_ == InvalidOid || !fits());
+    if (!other && !pace([this] { return batch(); }))
         return false;
     // Unless it was cancelled in this moment.
     if (operation::read(row_.id).state == "cancelling")
@@ -241,18 +261,18 @@ void Mover::finish() {
     staging_ = static_cast<Oid>(detail_number(row_.id, "staging"));
     // A copy on another server or in a file needs none.
     const bool stays = policy_.on_expiry == OnExpiry::detach || policy_.archive_to.rfind("schema", 0) == 0;
-    if (staging_ != InvalidOid && stays)
+    if (staging_ != InvalidOid && stays && fits())
         build_indexes();
     const std::int64_t moved = detail_number(row_.id, "moved");
     audit::Entry record = entry(audit::outcome::done);
     record.rows = moved;
     std::int64_t expiry = 0;
-    if (keeps_rows(policy_) && staging_ != InvalidOid) {
+    if (staging_ != InvalidOid) {
         record.reason = "into " + pg::qualified_name(staging_);
         if (moved == 0) {
             pg::Spi spi;
             spi.execute("DROP TABLE " + pg::qualified_name(staging_)); // all rows are held, or are gone
-        } else if (policy_.on_expiry == OnExpiry::archive) {
+        } else {
             const operation::Row next = operation::open_expiry(policy_, staging_, row_.lower, row_.upper);
             operation::set_state(next, "detached");
             expiry = next.id;

@@ -105,7 +105,7 @@ void end_expiries(pg::Spi& spi, std::int64_t policy_id) {
     const pg::Rows open =
         spi.query("SELECT o.operation_id, c.oid, o.detail->>'privileges', o.archive_id FROM "
                   "citadel.lifecycle_operation o LEFT JOIN pg_class c ON c.oid = o.subject_oid WHERE o.policy_id = $1 "
-                  "AND o.kind = 'expire' AND o.finished_at IS NULL",
+                  "AND o.kind <> 'restore' AND o.finished_at IS NULL",
                   {pg::arg(policy_id)});
     for (std::size_t i = 0; i < open.size(); ++i) {
         if (!open.is_null(i, 3))

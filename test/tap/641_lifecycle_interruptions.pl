@@ -159,6 +159,17 @@ foreach my $case ([ 'lifecycle_closed', 'ADD COLUMN more int DEFAULT 7', '' ], [
 	is(archived($node, $table), "$rows|$rows", 'and so is the archive');
 	sql("SELECT citadel.suspend_lifecycle_policy($policy, 'to be looked at')");
 }
+# An archive that the catalogue does not call verified.
+{
+	my ($table, $policy) = old_table($node, "file:$archives/a", 'archive');
+	set_fault($node, 'lifecycle_drop_start:error');
+	run_policy($table);
+	set_fault($node, '');
+	sql("UPDATE citadel.archive_entry SET verification = 'moved' WHERE origin_name = '" . ($table =~ s/app\.//r) . "'");
+	like(run_policy($table), qr/archive \d+ is not verified: nothing is dropped/, 'an archive that is not verified');
+	is(sql("SELECT count(*) FROM ${table}_old"), $rows, 'keeps the source');
+	sql("SELECT citadel.suspend_lifecycle_policy($policy, 'to be looked at')");
+}
 # The copy is damaged or gone when the source is to be dropped.
 foreach my $case ([ 'damaged', sub { my ($f) = @_; open(my $h, '+<:raw', $f) or die; seek $h, 40, 0; print $h 'x'; close $h; } ], [ 'gone', sub { unlink $_[0] or die } ])
 {
@@ -190,6 +201,54 @@ foreach my $case ([ 'damaged', sub { my ($f) = @_; open(my $h, '+<:raw', $f) or 
 		runs_well($table, 'the next expiry');
 		all_archived($table, 'a lost copy');
 	}
+}
+
+# DDL on a plain table between two batches: what was collected is archived as it is, the rest follows in another table.
+my $plain_number = 0;
+sub plain_table
+{
+	my ($on_expiry) = @_;
+	$on_expiry //= 'archive';
+	my $table = 'app.p' . ++$plain_number;
+	sql(qq{SET ROLE owner; CREATE TABLE $table (id int, at timestamptz, v text, gone int); CREATE INDEX ON $table (at);
+		INSERT INTO $table SELECT i, '2020-01-01+00'::timestamptz + i * interval '6 minutes', 'row ' || i, i FROM generate_series(1, 7000) i});
+	my $policy = sql("SET ROLE owner; SELECT citadel.create_lifecycle_policy('$table', 'at', retain => '12 months', quarantine => '0', on_expiry => '$on_expiry', plain_table => 'keep')");
+	set_fault($node, 'lifecycle_move_committed:error');
+	isnt(run_policy($table), '', 'a batch, then an error');
+	set_fault($node, '');
+	my $left = sql("SELECT count(*) FROM $table");
+	cmp_ok($left, '>', 0, 'rows are left') && cmp_ok($left, '<', 7000, 'and some were moved');
+	return ($table, $policy);
+}
+foreach my $ddl ("ADD COLUMN more int DEFAULT 7", 'DROP COLUMN gone', 'ALTER COLUMN id TYPE bigint USING id::bigint + 3000000000', 'RENAME COLUMN v TO w', 'ALTER COLUMN at TYPE timestamp')
+{
+	my ($table, $policy) = plain_table();
+	sql("SET ROLE owner; ALTER TABLE $table $ddl");
+	my $error = run_policy($table);
+	if ($ddl =~ /timestamp/)
+	{
+		like($error, qr/column "at" of table .* has another type/, "$ddl: the policy no longer fits");
+		sql("SET ROLE owner; ALTER TABLE $table ALTER COLUMN at TYPE timestamptz");
+	}
+	runs_well($table, "$ddl between batches: goes on") foreach 1 .. 2;
+	is(live($node, $table) . ' ' . archived($node, $table), '0|0 7000|7000', "$ddl: live + archived = put in, none twice");
+}
+foreach my $change ([ 'archive', 'drop' ], [ 'drop', 'archive' ])
+{
+	my ($table, $policy) = plain_table($change->[0]);
+	my $left = sql("SELECT count(*) FROM $table");
+	sql("SET ROLE owner; SELECT citadel.alter_lifecycle_policy($policy, on_expiry => '$change->[1]')");
+	runs_well($table, "on_expiry $change->[1] between batches: goes on") foreach 1 .. 2;
+	is(live($node, $table) . ' ' . archived($node, $table), '0|0 ' . ($change->[1] eq 'drop' ? '0|0' : "$left|$left"), "on_expiry $change->[1]: what was left is treated as the policy says now");
+	is(sql("SELECT count(*) FROM pg_class WHERE relname ~ '^p${plain_number}_p' AND relnamespace = 'app'::regnamespace AND relkind = 'r'"), '0', "on_expiry $change->[1]: no collecting table is left");
+}
+{
+	my ($table, $policy) = plain_table();
+	sql("SET ROLE owner; DROP TABLE $table");
+	$node->psql('app', 'CALL citadel.run_lifecycle()');
+	is(sql("SELECT status FROM citadel.lifecycle_policy WHERE policy_id = $policy"), 'suspended', 'a plain table that was dropped half-way suspends its policy');
+	is(state_of($policy), 'cancelled', 'and ends the move');
+	cmp_ok(sql("SELECT count(*) FROM app.p${plain_number}_p20200101"), '>', 0, 'what was collected is still a table');
 }
 
 # Tables dropped half-way: the partition while it is copied, and the table itself.
