@@ -10,6 +10,7 @@ namespace citadel::advisor {
 namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
+constexpr std::size_t most_forced = 16; // bundles that do not fit, at a time
 constexpr std::size_t max_rounds = 400; // of the neighbourhood search
 constexpr double least_bytes = 8192.0;  // a page: gain a byte of next to nothing means nothing
 constexpr double noticeable = 1e-9;     // of the objective
@@ -24,11 +25,14 @@ class Searcher : private SearchSpace {
         value_all(best);
         const SearchState empty = best;
         SearchState other = best;
+        suspect(existing());
         grow(best, true);
+        suspect(existing());
         grow(other, false);
         keep_better(best, std::move(other));
         if (start != nullptr) {
             SearchState from = empty;
+            suspect(existing());
             adopt(from, *start);
             grow(from, true);
             keep_better(best, std::move(from));
@@ -69,8 +73,10 @@ class Searcher : private SearchSpace {
             heap.emplace_back(rank(state, state.value[b], flips, per_byte), ~b);
             std::push_heap(heap.begin(), heap.end());
         };
+        const double least = threshold();
         for (std::uint32_t b = 0; b < bundles(); ++b)
-            push(b);
+            if (state.value[b] > least) // of many, few
+                push(b);
         while (!heap.empty() && !stopped()) {
             std::pop_heap(heap.begin(), heap.end());
             const std::uint32_t b = ~heap.back().second;
@@ -99,21 +105,15 @@ class Searcher : private SearchSpace {
 
     double threshold() const { return noticeable * scale_; }
 
-    // Takes out what the rest can do without, and existing ones that need not stay.
+    // Takes out what the rest can do without, and existing ones that need not stay: of those that what has changed
+    // since the last time concerns.
     bool prune(SearchState& state) {
         bool any = false;
-        for (std::size_t i = 0; i < state.created.size();) {
-            const std::vector<Item> flips = removing(state, state.created[i]);
-            if (change(state, flips) < -threshold()) {
-                apply(state, flips);
-                refresh_after_removing(state, flips);
-                any = true;
-            } else {
-                ++i;
-            }
-        }
-        for (const Item item : existing()) {
-            const std::vector<Item> flips = {item};
+        for (const Item item : take_suspects()) {
+            if (state.present[item] == 0)
+                continue;
+            const std::vector<Item> flips =
+                problem_.items[item].existing ? std::vector<Item>{item} : removing(state, item);
             if (change(state, flips) < -threshold()) {
                 apply(state, flips);
                 refresh_after_removing(state, flips);
@@ -157,6 +157,7 @@ class Searcher : private SearchSpace {
     // Without `out`, filled up again. The ones taken out may come back.
     bool try_without(SearchState& best, const std::vector<Item>& out, bool per_byte) {
         SearchState state = best;
+        take_suspects();
         take_out(state, out);
         grow(state, per_byte);
         if (objective(state) >= objective(best) - threshold())
@@ -168,6 +169,7 @@ class Searcher : private SearchSpace {
     // With a bundle that does not fit: what loses least a byte makes room.
     bool try_forced(SearchState& best, std::uint32_t b) {
         SearchState state = best;
+        take_suspects();
         std::vector<Item> flips;
         adding(state, b, flips);
         if (flips.empty() || change(state, flips) == infinity)
@@ -233,24 +235,34 @@ class Searcher : private SearchSpace {
             out.push_back(first);
             for (std::uint32_t i = 1; i < take; ++i)
                 out.push_back(best.created[random(count)]);
-            if (try_without(best, out, random(3) != 0) && bounded)
-                force(best);
+            try_without(best, out, random(3) != 0);
         }
+        if (bounded)
+            force(best);
     }
 
     bool force(SearchState& best) {
+        std::vector<std::pair<double, std::uint32_t>> bounds;
+        for (std::uint32_t b = 0; b < bundles(); ++b)
+            if (best.value[b] > threshold())
+                bounds.emplace_back(best.value[b], b);
+        std::make_heap(bounds.begin(), bounds.end());
         std::vector<std::pair<double, std::uint32_t>> promising;
         std::vector<Item> flips;
-        for (std::uint32_t b = 0; b < bundles(); ++b) {
-            if (best.value[b] <= threshold())
+        while (!bounds.empty() && promising.size() < most_forced) {
+            std::pop_heap(bounds.begin(), bounds.end());
+            const auto [bound, b] = bounds.back();
+            bounds.pop_back();
+            best.value[b] = gain(best, b, flips);
+            if (best.value[b] <= threshold() || fits(best, flips))
                 continue;
-            const double now = gain(best, b, flips);
-            best.value[b] = now;
-            if (now > threshold() && !fits(best, flips))
-                promising.emplace_back(now, b);
+            if (best.value[b] < bound && !bounds.empty() && best.value[b] < bounds.front().first) {
+                bounds.emplace_back(best.value[b], b); // looked at again when it is its turn
+                std::push_heap(bounds.begin(), bounds.end());
+            } else {
+                promising.emplace_back(best.value[b], b);
+            }
         }
-        std::sort(promising.begin(), promising.end(), std::greater<>());
-        promising.resize(std::min<std::size_t>(promising.size(), 40));
         bool better = false;
         for (const auto& [now, b] : promising) {
             if (stopped())

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 namespace citadel::advisor {
 
@@ -202,6 +203,44 @@ void SearchSpace::prepare_bundles() {
     refreshed_mark_.assign(bundles_.size(), 0);
 }
 
+void SearchSpace::order_used() {
+    for (std::size_t plan = 0; plan + 1 < plans_.size(); ++plan)
+        std::sort(used_.begin() + plans_[plan].first_used, used_.begin() + plans_[plan + 1].first_used,
+                  [&](Item a, Item b) {
+                      const std::size_t uses_a = bundles_of_item_[a].size();
+                      const std::size_t uses_b = bundles_of_item_[b].size();
+                      return uses_a != uses_b ? uses_a < uses_b : a < b;
+                  });
+    suspected_.assign(problem_.items.size(), 0);
+}
+
+void SearchSpace::suspect(const std::vector<Item>& items) {
+    for (const Item item : items)
+        if (suspected_[item] == 0) {
+            suspected_[item] = 1;
+            suspects_.push_back(item);
+        }
+}
+
+void SearchSpace::suspect_around(const SearchState& state, const std::vector<Item>& flips) {
+    suspect(flips);
+    for (const Item item : flips)
+        for (const Uses& uses : uses_of_[item]) {
+            const std::uint32_t plan = state.plan[uses.statement];
+            for (std::uint32_t u = plans_[plan].first_used; u < plans_[plan + 1].first_used; ++u)
+                if (const Item used = used_[u]; suspected_[used] == 0) {
+                    suspected_[used] = 1;
+                    suspects_.push_back(used);
+                }
+        }
+}
+
+std::vector<Item> SearchSpace::take_suspects() {
+    for (const Item item : suspects_)
+        suspected_[item] = 0;
+    return std::exchange(suspects_, {});
+}
+
 double SearchSpace::other_change(const SearchState& state, const std::vector<Item>& flips, bool& allowed) {
     double difference = 0.0;
     bool writes = false;
@@ -258,6 +297,7 @@ double SearchSpace::written(std::uint32_t group, const std::vector<char>& presen
 void SearchSpace::apply(SearchState& state, const std::vector<Item>& flips) {
     const double difference = change(state, flips);
     last_change_ = difference;
+    suspect_around(state, flips);
     double reads = 0.0;
     changed_.clear();
     for (const std::uint32_t s : touched_) { // as change() left them
@@ -282,6 +322,7 @@ void SearchSpace::apply(SearchState& state, const std::vector<Item>& flips) {
         }
     }
     flip(state, flips);
+    suspect_around(state, flips);
     state.writes += difference - charges - reads;
 }
 

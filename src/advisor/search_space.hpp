@@ -29,6 +29,7 @@ class SearchSpace {
         prepare_statements();
         prepare_items();
         prepare_bundles();
+        order_used();
     }
 
     double objective(const SearchState& state) const;
@@ -50,6 +51,11 @@ class SearchSpace {
     const std::vector<std::uint32_t>& refresh_after_adding(SearchState& state, const std::vector<Item>& flips);
     // Indexes went: a statement that costs more now has that much more to gain.
     void refresh_after_removing(SearchState& state, const std::vector<Item>& flips);
+
+    // Items that somebody might do without since the last time they were taken: used by statements that have a plan
+    // with one that came or went.
+    std::vector<Item> take_suspects();
+    void suspect(const std::vector<Item>& items);
 
     const SearchProblem& problem() const { return problem_; }
     std::uint32_t bundles() const { return static_cast<std::uint32_t>(bundles_.size()); }
@@ -84,6 +90,9 @@ class SearchSpace {
     static void drop_dominated(std::vector<KnownPlan>& plans);
     void prepare_items();
     void prepare_bundles();
+    // The rarest first: that one decides most often that a plan is not possible.
+    void order_used();
+    void suspect_around(const SearchState& state, const std::vector<Item>& flips);
     bool possible(std::uint32_t plan, const std::vector<char>& present);
     std::uint32_t next_possible(std::uint32_t plan, const std::vector<char>& present);
     bool uses_item(std::uint32_t plan, Item item);
@@ -115,6 +124,8 @@ class SearchSpace {
     std::vector<std::uint64_t> seen_;    // a statement: in touched_ if it equals stamp_
     std::vector<std::uint32_t> planned_; // its plan then
     std::vector<std::uint32_t> touched_;
+    std::vector<Item> suspects_;
+    std::vector<char> suspected_; // an item: in suspects_
     std::vector<Change> changed_; // by the last apply()
     std::vector<std::uint64_t> refreshed_mark_;
     std::vector<std::uint32_t> refreshed_;
