@@ -285,7 +285,7 @@ foreach my $case ([ 'lifecycle_detach_start', 'detaching', 'schema', $by_predica
 	my ($point, $state, $to, $times) = @$case;
 	my $predicate = $times eq $by_predicate ? ", predicate => 'id = 17'" : '';
 	my ($table, $policy) = old_table($node, $to, 'archive');
-	my $run = stop_at($point, $policy, $state, 2500);
+	my $run = stop_at($point, $policy, $state, 1500);
 	my $hold = sql("SET ROLE owner; SELECT citadel.place_hold('$table', $times, 'case at $point'$predicate)");
 	wait_for($run);
 	set_fault($node, '');
@@ -306,7 +306,7 @@ foreach my $case ([ 'lifecycle_copied', 'verifying' ], [ 'lifecycle_drop_start',
 {
 	my ($point, $state) = @$case;
 	my ($table, $policy) = old_table($node, "file:$archives/a", 'archive');
-	my $run = stop_at($point, $policy, $state, 2500);
+	my $run = stop_at($point, $policy, $state, 1500);
 	my $operation = sql("SELECT operation_id FROM citadel.lifecycle_step WHERE policy_id = $policy");
 	sql("CALL citadel.undo_expiry($operation)");
 	set_fault($node, '');
@@ -315,7 +315,7 @@ foreach my $case ([ 'lifecycle_copied', 'verifying' ], [ 'lifecycle_drop_start',
 }
 {
 	my ($table, $policy) = old_table($node, 'schema', 'drop');
-	my $run = stop_at('lifecycle_drop_start', $policy, 'dropping', 2500);
+	my $run = stop_at('lifecycle_drop_start', $policy, 'dropping', 1500);
 	sql("SET ROLE owner; SELECT citadel.alter_lifecycle_policy($policy, on_expiry => 'archive')");
 	wait_for($run);
 	set_fault($node, '');
@@ -376,6 +376,23 @@ foreach my $default (0, 1)
 	$holder->quit;
 	runs_well($table, "default $default: granted");
 	all_archived($table, "default $default, granted");
+}
+
+# Rows of a default partition that change while they are copied out of it.
+{
+	sql(qq{SET ROLE owner; CREATE TABLE app.changing (id int, at timestamptz NOT NULL, v text) PARTITION BY RANGE (at);
+		CREATE TABLE app.changing_rest PARTITION OF app.changing DEFAULT;
+		INSERT INTO app.changing SELECT i, '2025-01-02+00'::timestamptz + i * interval '1 hour', 'row ' || i FROM generate_series(1, 300) i});
+	my $policy = sql("SET ROLE owner; SELECT citadel.create_lifecycle_policy('app.changing', 'at', premake => 0)");
+	set_fault($node, 'lifecycle_default_copy:sleep=2500');
+	my $run = sql("SELECT citadel.run_job('lifecycle')");
+	ok(eventually(20, sub { sql("SELECT count(*) FROM pg_stat_activity WHERE backend_type ~ 'citadel_opt job' AND wait_event_type IN ('Extension', 'Timeout')") && sql("SELECT count(*) FROM citadel.lifecycle_step WHERE policy_id = $policy AND kind = 'default_rows'") }), 'default rows: being copied');
+	sql("UPDATE app.changing SET v = 'changed' WHERE id = 17; DELETE FROM app.changing WHERE id = 18; INSERT INTO app.changing VALUES (301, '2025-01-20+00', 'new')");
+	wait_for($run);
+	set_fault($node, '');
+	runs_well('app.changing', 'default rows: moved');
+	is(sql('SELECT count(*), count(DISTINCT id), max(v) FILTER (WHERE id = 17), count(*) FILTER (WHERE id = 18), count(*) FILTER (WHERE id = 301) FROM app.changing'), '300|300|changed|0|1', 'default rows: as they are now, once each');
+	is(sql('SELECT count(*) FROM app.changing_rest'), '0', 'default rows: none is left there');
 }
 
 # A full disk: a limit on the size of files, for the server's new processes.
