@@ -160,6 +160,23 @@ TEST_F(StatementTableTest, FullSetsGiveTheLeastUsedToTheRest) {
     EXPECT_EQ(rest().entries, 0);
 }
 
+TEST_F(StatementTableTest, WideHistogramsStayWholeWhenRoomIsShort) {
+    make(0);
+    LocalDelta wide;
+    wide.key = key_of(7);
+    for (int i = 0; i < 1000; ++i)
+        wide.add(run_of(0.001 * std::pow(1.3, i % 60)));
+    ASSERT_TRUE(table_->add(wide, 1, 1));
+    for (std::uint64_t query = 1000; query < 3000; ++query) {
+        LocalDelta delta = delta_of(key_of(query), {3});
+        ASSERT_TRUE(table_->add(delta, 1, 1));
+    }
+    auto sums = drain();
+    EXPECT_GT(sums[7].entries, 2);
+    EXPECT_EQ(sums[7].figures.calls, 1000U);
+    EXPECT_EQ(sums[7].latencies.count(), 1000U);
+}
+
 TEST_F(StatementTableTest, DatabasesAndMinutesAreApart) {
     for (const std::uint32_t database : {5U, 6U})
         for (const std::uint32_t minute : {100U, 101U, 102U}) {
