@@ -86,6 +86,16 @@ cmp_ok(query(q{SELECT count(*) FROM citadel.figure_value}), '>', 5, 'the others 
 query('ALTER TABLE citadel.database_size_away RENAME TO database_size');
 becomes("NOT EXISTS (SELECT FROM citadel.figure_failure)", 'until it can be read again');
 
+# Rules come through a dump: changed ones as they were changed, one's own, and no shipped one twice.
+query(q{UPDATE citadel.alert_rule SET threshold = 0.5, clear_threshold = 0.4 WHERE rule = 'connections_high'; UPDATE citadel.alert_rule SET enabled = false WHERE rule = 'rollbacks'});
+my $rules = q{SELECT string_agg(r::text, E'\n' ORDER BY rule) FROM citadel.alert_rule r};
+my $dump = PostgreSQL::Test::Utils::tempdir() . '/dump.sql';
+$node->command_ok([ 'pg_dump', '--file', $dump, $db ], 'pg_dump');
+query('CREATE DATABASE restored', 'postgres');
+$node->command_ok([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-f', $dump, 'restored' ], 'restored');
+is(query($rules, 'restored'), query($rules), 'the rules are the same');
+query('DROP DATABASE restored WITH (FORCE)', 'postgres');
+
 # The whole server is one database's business.
 query('CREATE DATABASE other', 'postgres');
 create_citadel($node, 'other');
