@@ -225,8 +225,7 @@ bool Mover::move() {
     // Unless it was cancelled in this moment.
     if (operation::read(row_.id).state == "cancelling")
         return false;
-    operation::set_detail(row_, "batches", std::to_string(batches_));
-    operation::set_detail(row_, "worst_batch_ms", std::to_string(worst_ms_));
+    note_batches();
     enter("indexing");
     jobs::checkpoint();
     pg::fault_point("lifecycle_move_moved");

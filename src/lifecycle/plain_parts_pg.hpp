@@ -62,6 +62,8 @@ class Task {
     bool may_go_on();
     void wait_until(std::int64_t time, const std::string& why);
     static Throttle paced_by_blocks();
+    // Writes down how many batches there were, and how long the worst one took.
+    void note_batches();
     // Runs `batch` until it returns less than 0, adapted and slowed down by `throttle_`. A batch does about
     // throttle_.rows() of whatever it counts, commits, and returns how many it did; one that fails for want of a lock
     // is tried again. False: it has to wait, which the operation says.

@@ -113,11 +113,25 @@ Throttle Task::paced_by_blocks() {
     return Throttle({static_cast<double>(settings::lifecycle_batch_ms), settings::lifecycle_load, 8, 1, most_blocks});
 }
 
+// Of all runs: they add up.
+void Task::note_batches() {
+    pg::Spi spi;
+    spi.execute("UPDATE citadel.lifecycle_operation SET detail = detail || jsonb_build_object('batches', "
+                "coalesce((detail->>'batches')::bigint, 0) + $2, 'worst_batch_ms', "
+                "greatest((detail->>'worst_batch_ms')::numeric, $3::numeric)) WHERE operation_id = $1",
+                {pg::arg(row_.id), pg::arg(batches_), pg::arg(worst_ms_)});
+    batches_ = 0;
+    batches_then_ = 0;
+}
+
 bool Task::pace(const std::function<std::int64_t()>& batch) {
     int refused = 0;
     for (;;) {
-        if (!may_go_on())
+        if (!may_go_on()) {
+            note_batches();
+            jobs::checkpoint();
             return false;
+        }
         const std::int64_t began = monotonic_us();
         std::int64_t done = 0;
         try {

@@ -216,8 +216,7 @@ bool Split::copy_rows() {
         ;
     jobs::checkpoint();
     stop_if_cancelled();
-    operation::set_detail(row_, "batches", std::to_string(batches_));
-    operation::set_detail(row_, "worst_batch_ms", std::to_string(worst_ms_));
+    note_batches();
     enter("indexing");
     jobs::checkpoint();
     pg::fault_point("lifecycle_split_copied");
@@ -361,13 +360,18 @@ void Split::exchange(const std::vector<Partition>& parts) {
     while (copy_.catch_up(changes_at_once) > 0)
         ;
     std::vector<std::string> statements = {"ALTER TABLE " + table_ + " DETACH PARTITION " + subject_};
-    const std::string check = pg::quote_identifier("citadel_changes_" + std::to_string(row_.id));
+    const std::string alter = "ALTER TABLE ";
+    const std::string detach = alter + copy_.table() + " DETACH PARTITION ";
+    const std::string attach = alter + table_ + " ATTACH PARTITION ";
+    const std::string drop_check =
+        " DROP CONSTRAINT " + pg::quote_identifier("citadel_changes_" + std::to_string(row_.id));
     for (const Partition& part : parts) {
-        const std::string table = part.schema + "." + part.name;
-        statements.push_back("ALTER TABLE " + copy_.table() + " DETACH PARTITION " + table);
-        statements.push_back("ALTER TABLE " + table_ + " ATTACH PARTITION " + table + " FOR VALUES FROM (" +
-                             bound_literal(part.lower, policy_) + ") TO (" + bound_literal(part.upper, policy_) + ")");
-        statements.push_back("ALTER TABLE " + table + " DROP CONSTRAINT " + check);
+        const std::string table = pg::qualified_name(part.oid);
+        statements.push_back(detach + table);
+        std::string bounds = " FOR VALUES FROM (" + bound_literal(part.lower, policy_);
+        bounds.append(") TO (").append(bound_literal(part.upper, policy_)).append(")");
+        statements.push_back(attach + table + bounds);
+        statements.push_back(alter + table + drop_check);
     }
     as_owner(statements);
     give_replica_identity(policy_.relation, parts);

@@ -25,7 +25,7 @@ std::string block(std::int64_t number) {
 std::string listed(const std::vector<std::string>& columns, const std::string& prefix = {}) {
     std::string list;
     for (const std::string& column : columns)
-        list += (list.empty() ? "" : ", ") + prefix + column;
+        list.append(list.empty() ? "" : ", ").append(prefix).append(column);
     return list;
 }
 
