@@ -38,6 +38,11 @@ struct Asked {
     IndexPath* path;
     const RelOptInfo* relation;
     double loops;
+    // Copied: what tells a path for parallel workers from the one before.
+    const IndexOptInfo* index;
+    const List* clauses;
+    const List* order;
+    ScanDirection direction;
 };
 
 constexpr std::size_t most_asked = 4096;
@@ -66,8 +71,18 @@ amcostestimate_function estimator_of(Oid method) {
 void note_cost(PlannerInfo* root, IndexPath* path, double loops, Cost* startup, Cost* total, Selectivity* selectivity,
                double* correlation, double* pages) {
     estimator_of(path->indexinfo->relam)(root, path, loops, startup, total, selectivity, correlation, pages);
-    if (asked_count < most_asked && path->path.parallel_workers == 0)
-        asked[asked_count++] = {path, path->path.parent, loops};
+    const Asked noted = {
+        path, path->path.parent, loops, path->indexinfo, path->indexclauses, path->path.pathkeys, path->indexscandir};
+    // The planner makes the same path once more for parallel workers, which shows later alone, and frees it when they
+    // are not worth it.
+    if (asked_count > 0) {
+        const Asked& last = asked[asked_count - 1];
+        if (last.index == noted.index && last.clauses == noted.clauses && last.order == noted.order &&
+            last.direction == noted.direction && last.relation == noted.relation)
+            return;
+    }
+    if (asked_count < most_asked)
+        asked[asked_count++] = noted;
 }
 
 } // namespace
