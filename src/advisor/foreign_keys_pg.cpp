@@ -22,9 +22,13 @@ std::vector<AttrNumber> updated_columns(const ModifyTable* modify, const Planned
     const ListCell* cell;
     foreach (cell, static_cast<List*>(linitial(modify->updateColnosLists))) {
         const auto column = static_cast<AttrNumber>(lfirst_int(cell));
-        columns.push_back(first == table ? column : pg::guard([=] {
+        if (first == table) {
+            columns.push_back(column);
+            continue;
+        }
+        columns.push_back(pg::guard([=]() -> AttrNumber {
             const char* name = get_attname(first, column, true);
-            return name == nullptr ? InvalidAttrNumber : get_attnum(table, name);
+            return name == nullptr ? static_cast<AttrNumber>(InvalidAttrNumber) : get_attnum(table, name);
         }));
     }
     return columns;
