@@ -30,7 +30,8 @@ struct Component {
 std::vector<Component> components(const std::vector<KeyClass>& few, double share) {
     std::vector<Component> all;
     const double most = 2.0 * few.back().rows / share;
-    for (double rows = 1.0; rows <= most; rows = std::max(rows + 1.0, std::floor(rows * 1.25))) {
+    for (std::int64_t step = 1; static_cast<double>(step) <= most; step = std::max(step + 1, step + step / 4)) {
+        const auto rows = static_cast<double>(step);
         Component one{rows, std::exp(rows * std::log1p(-share)), std::vector<double>(few.size(), 0.0), 0.0, 1.0};
         for (int count = 1; count < static_cast<int>(SampledKeys::individual) && count <= rows; ++count)
             one.seen_few += std::exp(log_binomial(rows, count, share));
