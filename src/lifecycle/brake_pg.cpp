@@ -3,6 +3,8 @@
 #include "pg/spi.hpp"
 #include "settings/settings.hpp"
 
+#include <chrono>
+
 namespace citadel::lifecycle {
 
 namespace {
@@ -32,10 +34,20 @@ std::string backlog(pg::Spi& spi) {
 
 } // namespace
 
+// A run asks for each table: the answer is kept for a moment.
 std::string brake() {
+    static std::string reason;
+    static std::chrono::steady_clock::time_point asked;
+    const auto now = std::chrono::steady_clock::now();
+    if (now - asked < std::chrono::milliseconds(200))
+        return reason;
     pg::Spi spi;
-    std::string reason = lag(spi);
-    return reason.empty() ? backlog(spi) : reason;
+    std::string found = lag(spi);
+    if (found.empty())
+        found = backlog(spi);
+    reason = found;
+    asked = now;
+    return found;
 }
 
 std::int64_t transactions_so_far() {

@@ -258,10 +258,10 @@ void note_failed_run(const Policy& policy, const std::string& reason) {
 void Run::finish(const StoredPolicy& stored) {
     const Policy& policy = stored.policy;
     // What it says can be found out again: it need not be on disk before the next table's turn.
-    {
-        pg::Spi spi;
-        spi.query("SELECT set_config('synchronous_commit', 'off', true)");
-    }
+    pg::guard([] {
+        (void)set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0,
+                                false);
+    });
     if (!stored.active)
         return warn(stored);
     const auto error = errors_.find(policy.id);
