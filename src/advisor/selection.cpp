@@ -23,7 +23,7 @@ class Advisor {
     Advisor(const std::vector<StatementUse>& statements, const ExistingIndexes& existing, CostSource& source,
             const SelectionRules& rules)
         : statements_(statements), existing_(existing), source_(source), rules_(rules), cache_(statements, source),
-          base_(statements.size()) {}
+          base_(statements.size()), told_(statements.size()) {}
 
     Selection run() {
         offer_existing();
@@ -148,6 +148,7 @@ class Advisor {
                 all.push_back(item);
             }
         if (tells_others(s)) {
+            told_[s] = 1;
             without_places(s, with_all(s), levels_of_places);
             return;
         }
@@ -165,9 +166,15 @@ class Advisor {
         without_each(s, with_all(s));
     }
 
-    // Do the statement's plans tell what other indexes would cost in the same places? Then plans that join in another
-    // way are all that is to be found out.
-    bool tells_others(std::size_t s) { return !cache_.price(s, with_all(s)).substitutes.empty(); }
+    // Does the statement's plan tell of each index what others would cost in its place (those of correlated subqueries
+    // do not)? Then plans that join in another way are all that is to be found out.
+    bool tells_others(std::size_t s) { return tells_others(cache_.price(s, with_all(s))); }
+    bool tells_others(const CostCache::Plan& plan) const {
+        return std::all_of(plan.used.begin(), plan.used.end(), [&](Item item) {
+            return cache_.is_existing(item) || std::any_of(plan.substitutes.begin(), plan.substitutes.end(),
+                                                           [&](const auto& place) { return place.first == item; });
+        });
+    }
 
     // Plans for when existing indexes have gone: those in use one by one, then all of them, until none is in use.
     void without_existing(std::size_t s) {
@@ -234,7 +241,7 @@ class Advisor {
             const std::vector<Item> used = used_beyond(plan, set);
             if (used.empty() || weight(s) * (without - plan.cost) <= trifle())
                 return;
-            if (!plan.substitutes.empty())
+            if (tells_others(plan))
                 return;
             if (used.size() > 1 && used.size() <= max_singles)
                 for (const Item item : used)
@@ -493,7 +500,7 @@ class Advisor {
                 if (room(s, now[s]) <= trifle() && !replaces)
                     continue;
                 if (!cache_.is_known(s, set)) {
-                    if (!cache_.estimates(s).empty())
+                    if (told_[s] != 0)
                         continue;
                     promise.unknown.push_back(s);
                     promise.rank += room(s, now[s]);
@@ -567,6 +574,7 @@ class Advisor {
     const SelectionRules& rules_;
     CostCache cache_;
     std::vector<double> base_; // a statement: its cost today
+    std::vector<char> told_;   // a statement: its plans tell what others would cost
     std::map<RelationId, std::uint32_t> groups_;
     std::vector<RelationId> relations_; // by group
     std::map<Item, DroppableIndex> droppable_;
