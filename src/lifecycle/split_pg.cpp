@@ -368,10 +368,13 @@ void Split::exchange(const std::vector<Partition>& parts) {
     for (const Partition& part : parts) {
         const std::string table = pg::qualified_name(part.oid);
         statements.push_back(detach + table);
-        std::string bounds = " FOR VALUES FROM (" + bound_literal(part.lower, policy_);
-        bounds.append(") TO (").append(bound_literal(part.upper, policy_)).append(")");
-        statements.push_back(attach + table + bounds);
-        statements.push_back(alter + table + drop_check);
+        std::string attached = attach;
+        attached.append(table).append(" FOR VALUES FROM (").append(bound_literal(part.lower, policy_));
+        attached.append(") TO (").append(bound_literal(part.upper, policy_)).append(")");
+        statements.push_back(std::move(attached));
+        std::string dropped = alter;
+        dropped.append(table).append(drop_check);
+        statements.push_back(std::move(dropped));
     }
     as_owner(statements);
     give_replica_identity(policy_.relation, parts);
