@@ -118,7 +118,7 @@ foreach my $key ('PRIMARY KEY (id)', '')
 \\set a random(501, 20000)
 \\set b random(20001, 40000)
 \\set c random(40001, 60000)
-\\set d random(0, 520)
+\\set d random(0, 499)
 UPDATE $table SET v = 'updated ' || :a WHERE id = :a;
 UPDATE $table SET at = now() - :d * interval '1 day' WHERE id = :b;
 BEGIN;
