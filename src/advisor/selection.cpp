@@ -452,7 +452,9 @@ class Advisor {
         for (std::size_t s = 0; s < statements_.size() && !stopped(); ++s) {
             const CostCache::Plan plan = cache_.price(s, chosen);
             now[s] = plan.cost;
-            cost += plan.cost > base_[s] * (1.0 + rules_.max_regression) ? infinity : weight(s) * plan.cost;
+            cost += weight(s) * plan.cost;
+            if (plan.cost > base_[s] * (1.0 + rules_.max_regression))
+                cost = infinity;
             if (weight(s) * (base_[s] - plan.cost) > trifle())
                 without_each(s, chosen);
             if (room(s, plan.cost) > trifle()) {
