@@ -14,7 +14,7 @@ std::string count(double value) {
     std::snprintf(digits, sizeof(digits), "%.0f", std::max(0.0, value));
     std::string text = digits;
     for (auto place = static_cast<int>(text.size()) - 3; place > 0; place -= 3)
-        text.insert(static_cast<std::size_t>(place), ",");
+        text.insert(static_cast<std::size_t>(place), 1, ',');
     return text;
 }
 

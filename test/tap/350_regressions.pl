@@ -86,7 +86,12 @@ ok($node->poll_query_until($db, "SELECT EXISTS (SELECT FROM citadel.figure_value
 	'alerts read it as a figure');
 
 ask('CREATE INDEX orders_customer ON orders (customer)');
-minute_of_load() foreach 1 .. 6;
+# At least six minutes as they were before; a busy machine has others among them.
+foreach (1 .. 24)
+{
+	minute_of_load();
+	last if ask('SELECT min(state) FROM citadel.regression') eq 'over';
+}
 is(ask("SELECT count(*), min(state), bool_and(closed_at > since) FROM citadel.regression"), '1|over|t', 'it is over when the index is back');
 
 is(ask(q{SELECT string_agg(source || ': ' || failure, ', ') FROM citadel.snapshot_state WHERE failure IS NOT NULL}), '', 'nothing failed on the way');
