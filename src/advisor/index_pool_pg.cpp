@@ -104,16 +104,6 @@ PreparedIndex& IndexPool::prepare(const HypotheticalIndex& index) {
     return kept;
 }
 
-PreparedIndex& IndexPool::prepare_inert(const HypotheticalIndex& index) {
-    HypotheticalIndex nothing;
-    nothing.relation = index.relation;
-    nothing.name = index.name;
-    state_->indexes.push_back(std::make_unique<PreparedIndex>(nothing));
-    state_->indexes.back()->inert = true;
-    state_->indexes.back()->bytes = 0;
-    return *state_->indexes.back();
-}
-
 std::int64_t IndexPool::bytes(PreparedIndex& index) {
     if (index.bytes >= 0)
         return index.bytes;
@@ -240,8 +230,6 @@ IndexOptInfo* IndexPool::State::carrier_for(Oid table, RelOptInfo* relation) {
 }
 
 bool IndexPool::State::covers(const PreparedIndex& index, Oid table) {
-    if (index.inert)
-        return false;
     if (index.index.relation == table)
         return true;
     const std::vector<Oid>& above = facts_of(table).ancestors;

@@ -50,7 +50,6 @@ class PreparedIndex {
     explicit PreparedIndex(HypotheticalIndex described) : index(std::move(described)) {}
     HypotheticalIndex index;
     std::map<Oid, std::unique_ptr<TableIndex>> tables; // worked out so far
-    bool inert = false;                                // it could not be prepared: seen by nobody
     std::int64_t bytes = -1;                           // over all tables; -1: not asked for yet
 };
 

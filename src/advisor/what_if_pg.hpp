@@ -66,8 +66,6 @@ class IndexPool {
 
     // Copies what it needs of the description. The result lives as long as the pool.
     PreparedIndex& prepare(const HypotheticalIndex& index);
-    // For one that cannot be prepared: nobody will see it, and it weighs nothing.
-    PreparedIndex& prepare_inert(const HypotheticalIndex& index);
     // Estimated bytes of the index if it were built now, over all partitions.
     std::int64_t bytes(PreparedIndex& index);
 
