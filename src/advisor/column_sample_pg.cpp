@@ -97,13 +97,9 @@ std::optional<CorrelationFacts> sample_pair(const ColumnPair& pair) {
         facts.pairs_if_independent = rows.float8(0, 1);
         facts.sampled_rows = rows.float8(0, 2);
     });
-    if (failure) {
-        const int code = failure->sqlerrcode();
-        if (code == ERRCODE_QUERY_CANCELED || ERRCODE_TO_CATEGORY(code) == ERRCODE_OPERATOR_INTERVENTION)
-            throw *failure;
-        return std::nullopt;
-    }
-    if (!table)
+    if (failure && failure->is_intervention())
+        throw *failure;
+    if (failure || !table)
         return std::nullopt;
     return table->facts;
 }

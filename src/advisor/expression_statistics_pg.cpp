@@ -115,8 +115,7 @@ HeapTuple expression_statistics(Oid table, const SampledValues& values, double t
             MemoryContextSwitchTo(before);
         });
     });
-    if (failure && failure->sqlerrcode() == ERRCODE_QUERY_CANCELED)
-        throw *failure;
+    pg::rethrow_cancel(failure);
     return failure ? nullptr : row;
 }
 

@@ -60,8 +60,7 @@ std::optional<double> planned_share(const IndexOptInfo& form, const ModelledTabl
         });
         share = std::clamp(rows / table.rows, 0.0, 1.0);
     });
-    if (failure && failure->sqlerrcode() == ERRCODE_QUERY_CANCELED)
-        throw *failure;
+    pg::rethrow_cancel(failure);
     return failure ? std::nullopt : std::optional<double>(share);
 }
 
@@ -281,8 +280,7 @@ Model gin_model(const HypotheticalIndex& index, const IndexOptInfo& form, const 
         }
         share = measured->share;
     });
-    if (failure && failure->sqlerrcode() == ERRCODE_QUERY_CANCELED)
-        throw *failure;
+    pg::rethrow_cancel(failure);
     const bool known = measured && !failure && std::all_of(columns.begin(), columns.end(), [](const SampledKeys& keys) {
                            return keys.rows > 0;
                        });
@@ -352,8 +350,7 @@ Model gist_model(const HypotheticalIndex& index, const IndexOptInfo& form, const
                     own = gist_key_bytes(*measured->columns[column], measured->matching, form, i,
                                          index.key[column].operator_class);
             });
-            if (failure && failure->sqlerrcode() == ERRCODE_QUERY_CANCELED)
-                throw *failure;
+            pg::rethrow_cancel(failure);
             // Above the leaves, words have become a signature of 124 bytes.
             inner += form.opcintype[i] == TSVECTOROID ? 132.0 : own;
         }

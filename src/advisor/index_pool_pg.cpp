@@ -214,8 +214,7 @@ void IndexPool::State::learn_all(Oid table) {
             continue;
         // One that cannot stand on this partition must not end the planner calls of all others.
         const std::optional<pg::Error> failure = pg::try_subtransaction([&] { on_table(index, table); });
-        if (failure && failure->sqlerrcode() == ERRCODE_QUERY_CANCELED)
-            throw *failure;
+        pg::rethrow_cancel(failure);
     }
 }
 

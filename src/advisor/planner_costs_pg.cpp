@@ -34,7 +34,7 @@ namespace {
 // rule (its partitions do not fit the lock table, its plan does not fit), and its subtransaction gives it back.
 bool ends_the_run(const pg::Error& error) {
     const int code = error.sqlerrcode();
-    return code == ERRCODE_QUERY_CANCELED || ERRCODE_TO_CATEGORY(code) == ERRCODE_OPERATOR_INTERVENTION ||
+    return error.is_intervention() ||
            (ERRCODE_TO_CATEGORY(code) == ERRCODE_INSUFFICIENT_RESOURCES && code != ERRCODE_OUT_OF_MEMORY);
 }
 
@@ -366,7 +366,7 @@ Priced PlannerCosts::price(std::size_t statement, const Configuration& configura
             substitutions.take(armed, added.positions, 1.0 / static_cast<double>(entry.variants.size()));
     });
     if (failure) {
-        if (cancel_stops_ && failure->sqlerrcode() == ERRCODE_QUERY_CANCELED)
+        if (cancel_stops_ && failure->is_cancel())
             cancelled_ = true;
         else if (ends_the_run(*failure))
             throw *failure;

@@ -88,8 +88,7 @@ std::vector<ExistingIndex> indexes_of(RelationId relation, PlannerCosts& costs) 
     std::vector<ExistingIndex> indexes;
     const std::optional<pg::Error> failure =
         pg::try_discarded_subtransaction([&] { indexes = existing_indexes(relation, costs.expressions()); });
-    if (failure && failure->sqlerrcode() == ERRCODE_QUERY_CANCELED)
-        throw *failure;
+    pg::rethrow_cancel(failure);
     return indexes;
 }
 
@@ -125,8 +124,7 @@ std::vector<Candidate> obvious_ones(const Candidate& index) {
 template <class Body>
 bool succeeds(Body&& body) {
     const std::optional<pg::Error> failure = pg::try_discarded_subtransaction(std::forward<Body>(body));
-    if (failure && (failure->sqlerrcode() == ERRCODE_QUERY_CANCELED ||
-                    ERRCODE_TO_CATEGORY(failure->sqlerrcode()) == ERRCODE_OPERATOR_INTERVENTION))
+    if (failure && failure->is_intervention())
         throw *failure;
     return !failure;
 }

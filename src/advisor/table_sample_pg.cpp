@@ -326,8 +326,7 @@ TableSample::Known& TableSample::evaluate(const Node* expression) {
             evaluate_rows(work, memory_);
         });
     });
-    if (failure && failure->sqlerrcode() == ERRCODE_QUERY_CANCELED)
-        throw *failure;
+    pg::rethrow_cancel(failure);
     made.failed = failure.has_value();
     return made;
 }

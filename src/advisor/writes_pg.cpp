@@ -146,8 +146,7 @@ WorkloadWrites::Table& WorkloadWrites::table(RelationId relation) {
         for (const ExistingIndex& index : existing_indexes(relation, expressions_))
             table.indexes.emplace_back(index.id, maintained(as_candidate(relation, index), index.bytes));
     });
-    if (failure && failure->sqlerrcode() == ERRCODE_QUERY_CANCELED)
-        throw *failure;
+    pg::rethrow_cancel(failure);
     for (const auto& [id, index] : table.indexes)
         today.push_back(index);
     WriteRates counted;

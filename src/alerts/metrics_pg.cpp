@@ -92,8 +92,7 @@ std::string metrics() {
     for (const View& view : views()) {
         // What does not work on a standby, or without preload, leaves the rest readable.
         const auto error = pg::try_subtransaction([&] { text += metrics_of(view, database); });
-        if (error && error->sqlerrcode() == ERRCODE_QUERY_CANCELED)
-            throw *error;
+        pg::rethrow_cancel(error);
         failed.samples.push_back({{{"database", database}, {"view", "metric_" + view.name}}, error ? 1.0 : 0.0});
     }
     return text + exposition(failed);

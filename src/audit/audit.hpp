@@ -51,7 +51,7 @@ decltype(auto) audited(const Entry& entry, Body&& body) {
     try {
         return std::forward<Body>(body)();
     } catch (const pg::Error& error) {
-        if (error.sqlerrcode() != ERRCODE_QUERY_CANCELED)
+        if (!error.is_cancel())
             note_refusal(entry, error);
         throw;
     }

@@ -69,7 +69,7 @@ Result run(const JobDefinition& job, std::int64_t run_id, std::optional<std::int
     transaction.reset();
     open_transaction = nullptr;
     disable_timeout(STATEMENT_TIMEOUT, false);
-    result.timed_out = result.error && result.error->sqlerrcode() == ERRCODE_QUERY_CANCELED && max_runtime_ms &&
+    result.timed_out = result.error && result.error->is_cancel() && max_runtime_ms &&
                        GetCurrentTimestamp() - started >= *max_runtime_ms * 1000;
     return result;
 }
@@ -120,7 +120,7 @@ void worker_main() {
         record(run_id, result, started->max_runtime_ms);
     } catch (const pg::Error& error) {
         // A cancel request that came too late to stop the run must not spoil its record.
-        if (error.sqlerrcode() != ERRCODE_QUERY_CANCELED)
+        if (!error.is_cancel())
             throw;
         record(run_id, result, started->max_runtime_ms);
     }

@@ -123,7 +123,7 @@ void succeed(std::int64_t run_id) {
 }
 
 void fail(std::int64_t run_id, const pg::Error& error) {
-    const bool cancelled = error.sqlerrcode() == ERRCODE_QUERY_CANCELED;
+    const bool cancelled = error.is_cancel();
     finish(run_id, cancelled ? "cancelled" : "failed", error.sqlstate().c_str(), error.what(), error.detail(),
            error.hint(), error.context());
 }

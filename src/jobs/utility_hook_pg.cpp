@@ -174,8 +174,7 @@ void before_statement(Node* statement) {
     Oid database = InvalidOid;
     const auto error = pg::try_subtransaction(
         [statement, &database] { pg::guard([statement, &database] { database = database_to_leave(statement); }); });
-    if (error && error->sqlerrcode() == ERRCODE_QUERY_CANCELED)
-        throw pg::Error(*error);
+    pg::rethrow_cancel(error);
     if (!error && database != InvalidOid)
         stand_aside(database);
 }

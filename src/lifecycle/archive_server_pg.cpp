@@ -224,8 +224,7 @@ ContentHash hash_copy(const Entry& entry) {
 
 void discard(pg::Spi& spi, const Entry& entry) {
     const auto error = pg::try_subtransaction([&] { run_there(entry, "DROP TABLE IF EXISTS " + far_table(entry)); });
-    if (error && error->sqlerrcode() == ERRCODE_QUERY_CANCELED)
-        throw pg::Error(*error);
+    pg::rethrow_cancel(error);
     if (error) {
         const std::string table = far_table(entry);
         const char* table_text = table.c_str();

@@ -36,7 +36,7 @@ bool is_urgent(Action action) {
 }
 
 bool never_mind(const pg::Error& error) {
-    return error.sqlerrcode() == ERRCODE_QUERY_CANCELED || error.sqlerrcode() == ERRCODE_ADMIN_SHUTDOWN;
+    return error.is_cancel() || error.sqlerrcode() == ERRCODE_ADMIN_SHUTDOWN;
 }
 
 class Run {

@@ -17,6 +17,12 @@ class Error : public std::exception {
     explicit Error(ErrorData* data);
     const char* what() const noexcept override { return data_->message != nullptr ? data_->message : "unknown error"; }
     int sqlerrcode() const noexcept { return data_->sqlerrcode; }
+    // A cancel request or a timeout of the statement.
+    bool is_cancel() const noexcept { return data_->sqlerrcode == ERRCODE_QUERY_CANCELED; }
+    // Somebody wants it to end: a cancel, or a server that shuts down.
+    bool is_intervention() const noexcept {
+        return ERRCODE_TO_CATEGORY(data_->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION;
+    }
     // Five-character SQLSTATE.
     std::string sqlstate() const;
     std::string detail() const { return text_or_empty(data_->detail); }

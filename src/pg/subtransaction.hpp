@@ -58,4 +58,10 @@ std::optional<Error> try_discarded_subtransaction(Body&& body) {
     }
 }
 
+// For a caller that goes on after any error but a cancel.
+inline void rethrow_cancel(const std::optional<Error>& error) {
+    if (error && error->is_cancel())
+        throw *error;
+}
+
 } // namespace citadel::pg
