@@ -83,7 +83,7 @@ set_fault($node, '');
 
 # All works again.
 my $good = $node->safe_psql('app', "SELECT citadel.run_job('$job')");
-$node->safe_psql('app', "CALL citadel.wait_for_job($good, '20 s')");
+$node->safe_psql('app', "CALL citadel.wait_for_job($good, '300 s')");
 is($node->safe_psql('app', "SELECT last_state || ' ' || failures_in_a_row FROM citadel.job WHERE job_name = '$job'"),
 	'succeeded 0', 'the next run succeeds and ends the backoff');
 

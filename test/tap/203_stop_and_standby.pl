@@ -61,7 +61,7 @@ like($err, qr/read-only/, 'nothing can be asked for there');
 $standby->promote;
 ok(eventually(5, sub { scheduler_pid($standby, 'app') && scheduler_pid($standby, 'other') }), 'promotion starts the schedulers');
 $run = $standby->safe_psql('app', "SELECT citadel.run_job('$job')");
-$standby->safe_psql('app', "CALL citadel.wait_for_job($run, '20 s')");
+$standby->safe_psql('app', "CALL citadel.wait_for_job($run, '300 s')");
 is($standby->safe_psql('app', "SELECT state FROM citadel.job_run WHERE run_id = $run"), 'succeeded', 'and jobs run');
 is($standby->safe_psql('app', 'SELECT citadel.database_is_copy()'), 'f', 'a promoted standby is the same database');
 foreach my $server ($node, $standby)

@@ -40,7 +40,7 @@ ok(eventually(5, sub { $node->safe_psql('cloned', q{SELECT count(*) FROM citadel
 
 # Jobs that remove nothing run; those that do wait for the adoption.
 $run = $node->safe_psql('cloned', "SELECT citadel.run_job('$job')");
-$node->safe_psql('cloned', "CALL citadel.wait_for_job($run, '20 s')");
+$node->safe_psql('cloned', "CALL citadel.wait_for_job($run, '300 s')");
 is($node->safe_psql('cloned', "SELECT state FROM citadel.job_run WHERE run_id = $run"), 'succeeded', 'a job that removes nothing runs in a clone');
 is($node->safe_psql('cloned', 'SELECT count(*) FROM citadel.job WHERE destructive IS DISTINCT FROM suspended'), '0', 'exactly the destructive jobs are suspended');
 foreach my $destructive (split /\n/, $node->safe_psql('cloned', 'SELECT job_name FROM citadel.job WHERE destructive'))

@@ -24,7 +24,7 @@ is($node->safe_psql($with, "SELECT state FROM citadel.job_run WHERE run_id = $ru
 my ($other) = grep { $_ ne $with } split /\n/, $node->safe_psql('postgres', q{SELECT datname FROM pg_stat_activity WHERE backend_type = 'citadel_opt scheduler' ORDER BY 1});
 $node->safe_psql('postgres', "ALTER SYSTEM SET citadel_opt.databases = '$with'");
 $node->reload;
-$node->safe_psql($with, "CALL citadel.wait_for_job($run, '30 s')");
+$node->safe_psql($with, "CALL citadel.wait_for_job($run, '300 s')");
 is($node->safe_psql($with, "SELECT state FROM citadel.job_run WHERE run_id = $run"), 'succeeded', 'and runs when one is free');
 my ($status, $out, $err) = $node->psql($other, "SELECT citadel.run_job('$job')");
 like($err, qr/no workers run in database "$other"/, 'where no workers are allowed, nothing can be asked for');

@@ -61,7 +61,7 @@ sub stop_at
 	return $run;
 }
 
-sub wait_for { my ($run) = @_; $node->psql('app', "CALL citadel.wait_for_job($run, '30 s')"); return; }
+sub wait_for { my ($run) = @_; $node->psql('app', "CALL citadel.wait_for_job($run, '300 s')"); return; }
 
 # A worker is cancelled, or ended, at a point of each step.
 my %state_at = (lifecycle_detach_start => 'detaching', lifecycle_close_start => 'detached', lifecycle_copying => 'copying',

@@ -42,7 +42,7 @@ query(qq{CREATE TABLE "new\nline" AS SELECT generate_series(1, 50000) AS x; VACU
 $node->safe_psql($db, 'SELECT count(*) FROM generate_series(1, 100000)', extra_params => [ '-U', 'role "\\ x' ]);
 query("SELECT pg_sleep(0)") for 1 .. 3;
 my $run = query(q{SELECT citadel.run_job('maintain')});
-query("CALL citadel.wait_for_job($run, '60 s')");
+query("CALL citadel.wait_for_job($run, '300 s')");
 query('SELECT citadel.collect()');
 $node->poll_query_until($db, "SELECT count(*) > 5 FROM citadel.figure_value");
 my $text = metrics($node);

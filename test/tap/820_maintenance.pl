@@ -16,7 +16,7 @@ sub query { my ($sql) = @_; return $node->safe_psql($db, $sql); }
 sub run_maintain
 {
 	my $run = query(q{SELECT citadel.run_job('maintain')});
-	my ($status, $out, $err) = $node->psql($db, "CALL citadel.wait_for_job($run, '60 s')");
+	my ($status, $out, $err) = $node->psql($db, "CALL citadel.wait_for_job($run, '300 s')");
 	return ($status, $err, $run);
 }
 sub actions { my ($table) = @_; return query("SELECT string_agg(status || coalesce(' ' || error, ''), ', ' ORDER BY action_id) FROM citadel.maintenance_action WHERE kind = 'analyze' AND relation_name = '$table'"); }
