@@ -339,6 +339,28 @@ void collect_locations(const Folder& folder, const std::string& location, int de
     }
 }
 
+// A segment file of an archive, open for reading from its beginning.
+struct OpenPart {
+    OpenPart(const Entry& entry, const Part& wanted)
+        : part(wanted), place(place_of(entry.location, false)), folder(place.parent.enter(place.name)),
+          path(folder.path() + "/" + format::segment_name(wanted.number)),
+          file(folder.open(format::segment_name(wanted.number))), input(file, path) {}
+
+    [[noreturn]] void damaged(const std::string& what) const { throw format::Error("\"" + path + "\": " + what); }
+    // Once all was read.
+    void check_bytes() {
+        if (input.bytes != part.bytes || input.sha.hex() != part.sha256)
+            damaged("the file is not the one that was written: its SHA-256 is another");
+    }
+
+    const Part& part;
+    Place place;
+    Folder folder;
+    std::string path;
+    Descriptor file;
+    FileInput input;
+};
+
 } // namespace
 
 std::vector<std::string> all_locations() {
@@ -359,32 +381,20 @@ int encoding_of(const Entry& entry) {
 
 void check_part(const Entry& entry, const Part& part) {
     translated([&] {
-        const Place place = place_of(entry.location, false);
-        const Folder folder = place.parent.enter(place.name);
-        const std::string name = format::segment_name(part.number);
-        const std::string path = folder.path() + "/" + name;
-        const Descriptor file = folder.open(name);
-        FileInput input(file, path);
+        OpenPart open(entry, part);
         std::string buffer(std::size_t{1} << 16, '\0');
-        while (input.read(buffer.data(), buffer.size()) > 0)
+        while (open.input.read(buffer.data(), buffer.size()) > 0)
             pg::guard([] { CHECK_FOR_INTERRUPTS(); });
-        if (input.bytes != part.bytes || input.sha.hex() != part.sha256)
-            throw format::Error("\"" + path + "\" is not the file that was written: its SHA-256 is another");
+        open.check_bytes();
     });
 }
 
 void read_part(const Entry& entry, const Part& part, const RowTaker& row) {
     translated([&] {
-        const Place place = place_of(entry.location, false);
-        const Folder folder = place.parent.enter(place.name);
-        const std::string name = format::segment_name(part.number);
-        const std::string path = folder.path() + "/" + name;
-        const Descriptor file = folder.open(name);
-        const auto damaged = [&path](const std::string& what) { throw format::Error("\"" + path + "\": " + what); };
-        FileInput input(file, path);
+        OpenPart open(entry, part);
         ContentHash hash;
         try {
-            format::Reader reader(input, entry.columns.size());
+            format::Reader reader(open.input, entry.columns.size());
             while (reader.next()) {
                 hash.add(reader.tuple().data(), reader.tuple().size());
                 if (hash.rows > part.hash.rows)
@@ -395,12 +405,11 @@ void read_part(const Entry& entry, const Part& part, const RowTaker& row) {
                     pg::guard([] { CHECK_FOR_INTERRUPTS(); });
             }
         } catch (const format::Error& error) {
-            damaged(error.what());
+            open.damaged(error.what());
         }
-        if (input.bytes != part.bytes || input.sha.hex() != part.sha256)
-            damaged("the file is not the one that was written: its SHA-256 is another");
+        open.check_bytes();
         if (hash != part.hash)
-            damaged("its rows are not those that were written");
+            open.damaged("its rows are not those that were written");
     });
 }
 

@@ -35,10 +35,6 @@ bool is_urgent(Action action) {
     return action == Action::finalize_detach || action == Action::create_partition || action == Action::create_default;
 }
 
-bool never_mind(const pg::Error& error) {
-    return error.is_cancel() || error.sqlerrcode() == ERRCODE_ADMIN_SHUTDOWN;
-}
-
 class Run {
   public:
     explicit Run(std::int64_t run_id) {
@@ -96,7 +92,7 @@ class Run {
 };
 
 void Run::failed(const StoredPolicy& stored, const pg::Error& error) {
-    if (never_mind(error))
+    if (error.is_intervention())
         throw error;
     jobs::start_over();
     const std::string table = stored.policy.schema + "." + stored.policy.name;
@@ -360,7 +356,7 @@ void Run::restores() {
                     }
                 });
         } catch (const pg::Error& error) {
-            if (never_mind(error))
+            if (error.is_intervention())
                 throw;
             jobs::start_over();
             audit::Entry entry = restore_entry(operation::read(id));

@@ -264,7 +264,7 @@ void perform(const Action& action) {
         if (analyze && !analyzed_since(action.oid, start))
             failure = "the table is locked";
     } catch (const pg::Error& error) {
-        if (error.is_cancel() || error.sqlerrcode() == ERRCODE_ADMIN_SHUTDOWN)
+        if (error.is_intervention())
             throw;
         failure = error.what();
     }
