@@ -95,7 +95,9 @@ CREATE TABLE citadel.hold (
 CREATE INDEX hold_relation ON citadel.hold (relation_oid) WHERE released_at IS NULL;
 REVOKE ALL ON citadel.hold FROM PUBLIC;
 REVOKE ALL ON SEQUENCE citadel.hold_hold_id_seq FROM PUBLIC;
-GRANT SELECT ON citadel.hold TO pg_monitor;
+-- A predicate is data; whoever may read the audit log's detail knows it.
+GRANT SELECT (hold_id, relation_oid, schema_name, relation_name, from_time, to_time, reason, placed_by, placed_at, released_by, released_at,
+    release_reason) ON citadel.hold TO pg_monitor;
 COMMENT ON TABLE citadel.hold IS 'Legal holds: rows of a table that are neither moved nor dropped until released; placed with citadel.place_hold()';
 COMMENT ON COLUMN citadel.hold.hold_id IS 'Key';
 COMMENT ON COLUMN citadel.hold.relation_oid IS 'The table';

@@ -2,10 +2,11 @@
 \set QUIET on
 \pset format unaligned
 \pset tuples_only on
+\set matrix `cat test/privileges.tsv`
 SET client_min_messages = warning;
 BEGIN;
 CREATE EXTENSION IF NOT EXISTS citadel_opt CASCADE;
-SELECT plan(34);
+SELECT plan(36);
 
 CREATE TEMP VIEW function AS
     SELECT p.oid, p.proname, p.prolang, p.proconfig, p.proacl, p.proowner, p.prosecdef, p.prokind
@@ -57,7 +58,11 @@ SELECT set_eq($$
 SELECT set_eq($$
     SELECT relname::text FROM relation WHERE relkind <> 'S' AND NOT has_table_privilege('pg_monitor', oid, 'SELECT') $$,
     ARRAY['parameter_set', 'job_run_log', 'table_counter',
-        'audit_entry', 'audit_pending', 'lifecycle_request'], 'only superusers read these tables');
+        'audit_entry', 'audit_pending', 'lifecycle_request', 'hold'], 'only superusers read these tables whole');
+SELECT set_eq($$
+    SELECT attname::text FROM pg_attribute AS a JOIN relation AS r ON r.oid = a.attrelid
+    WHERE r.relname = 'hold' AND a.attnum > 0 AND NOT has_column_privilege('pg_monitor', r.oid, a.attnum, 'SELECT') $$,
+    ARRAY['predicate'], 'of holds pg_monitor reads all but the predicate');
 SELECT ok(NOT has_function_privilege('pg_monitor', f, 'EXECUTE'), 'pg_monitor may not call ' || f) FROM unnest(ARRAY[
     'citadel.alter_job(text, boolean, interval, interval, interval)', 'citadel.run_job(text)', 'citadel.wait_for_job(bigint, interval)',
     'citadel.adopt_database()']) AS f;
@@ -93,6 +98,15 @@ SELECT is_empty($$
     WHERE t.typnamespace = 'citadel'::regnamespace AND t.typcategory <> 'A' AND (c.oid IS NULL OR c.relkind = 'c')
         AND obj_description(t.oid, 'pg_type') IS NULL AND obj_description(c.oid, 'pg_class') IS NULL $$, 'every type has a comment');
 SELECT isnt(obj_description('citadel'::regnamespace, 'pg_namespace'), NULL, 'the schema has a comment');
+
+-- Everything has its row in the table of who may do what, by which test/tap/930_privileges.pl calls it.
+SELECT is_empty(format($$
+    SELECT 'function', proname FROM function WHERE strpos(%1$L, E'\nfunction\t' || proname || E'\t') = 0
+    UNION ALL SELECT k, relname FROM relation, LATERAL (SELECT CASE relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'view' WHEN 'S' THEN 'sequence'
+        ELSE 'table' END) AS v (k) WHERE strpos(%1$L, E'\n' || k || E'\t' || relname || E'\t') = 0
+    UNION ALL SELECT 'type', typname FROM pg_type AS t LEFT JOIN pg_class AS c ON c.oid = t.typrelid
+    WHERE typnamespace = 'citadel'::regnamespace AND typelem = 0 AND coalesce(c.relkind, 'c') = 'c'
+        AND strpos(%1$L, E'\ntype\t' || typname || E'\t') = 0 $$, :'matrix'), 'everything has a row in test/privileges.tsv');
 
 -- As the roles themselves.
 CREATE ROLE tap_monitor;
