@@ -15,6 +15,26 @@ constexpr double same_cost = 1.0001;
 constexpr std::size_t most_estimates = 128;
 constexpr std::size_t most_substitutes = 12;
 
+// One way to serve a place of a plan.
+struct Choice {
+    std::optional<Item> item; // none: the table is read through
+    double change;            // of the plan's cost
+    double bytes;
+    bool first = false; // no other one is both cheaper and smaller
+};
+
+// Of choices in the order of cost, those come first than which none is both cheaper and smaller: of many that cost
+// about the same, a budget has room for the small ones. What needs no index stays last.
+void small_ones_first(std::vector<Choice>& choices) {
+    const auto end = choices.end() - (!choices.empty() && !choices.back().item ? 1 : 0);
+    double smallest = std::numeric_limits<double>::infinity();
+    for (auto choice = choices.begin(); choice != end; ++choice) {
+        choice->first = choice->bytes < smallest;
+        smallest = std::min(smallest, choice->bytes);
+    }
+    std::stable_partition(choices.begin(), end, [](const Choice& choice) { return choice.first; });
+}
+
 bool there(const CostCache::Set& present, Item item) {
     return item < present.size() && present[item] != 0;
 }
@@ -93,6 +113,10 @@ Configuration CostCache::configuration(std::size_t statement, const Set& present
     return configuration;
 }
 
+double CostCache::bytes(Item item) {
+    return is_existing(item) ? 0.0 : static_cast<double>(source_.size(items_[item].candidate));
+}
+
 const CostCache::Plan* CostCache::known(std::size_t statement, const std::vector<Item>& offered,
                                         const Set& present) const {
     const Plan* possible = nullptr; // the cheapest whose indexes are all there: it costs at most that
@@ -157,10 +181,6 @@ std::vector<Item> CostCache::at_place_of(const Plan& plan, Item item) {
 void CostCache::estimate(std::size_t statement, Plan& plan, const Priced& priced, const Configuration& configuration) {
     if (priced.substitutions.empty() || plans_[statement].empty())
         return;
-    struct Choice {
-        std::optional<Item> item;
-        double change;
-    };
     const double today = plans_[statement].front().cost;
     std::vector<std::vector<Choice>> places;
     std::vector<Item> fixed = plan.used;
@@ -169,7 +189,7 @@ void CostCache::estimate(std::size_t statement, Plan& plan, const Priced& priced
         if (used == number_.end())
             continue;
         std::erase(fixed, used->second);
-        std::vector<Choice> choices = {{used->second, 0.0}};
+        std::vector<Choice> choices = {{used->second, 0.0, bytes(used->second)}};
         double without = std::numeric_limits<double>::infinity();
         std::vector<Item> others;
         for (const Substitute& other : place.others) {
@@ -182,7 +202,7 @@ void CostCache::estimate(std::size_t statement, Plan& plan, const Priced& priced
                     item = found->second;
             }
             if (item)
-                choices.push_back({item, other.change});
+                choices.push_back({item, other.change, bytes(*item)});
             if (item)
                 others.push_back(*item);
             else if (!other.added)
@@ -190,14 +210,16 @@ void CostCache::estimate(std::size_t statement, Plan& plan, const Priced& priced
         }
         plan.substitutes.emplace_back(used->second, std::move(others));
         if (without < today - plan.cost)
-            choices.push_back({std::nullopt, without});
-        std::stable_sort(choices.begin(), choices.end(),
-                         [](const Choice& a, const Choice& b) { return a.change < b.change; });
+            choices.push_back({std::nullopt, without, 0.0});
+        std::stable_sort(choices.begin(), choices.end(), [](const Choice& a, const Choice& b) {
+            return a.change != b.change ? a.change < b.change : a.bytes < b.bytes;
+        });
         // Nothing dearer than reading the table through.
         const auto none =
             std::find_if(choices.begin(), choices.end(), [](const Choice& choice) { return !choice.item; });
         choices.erase(none == choices.end() ? none : none + 1, choices.end());
         std::erase_if(choices, [&](const Choice& choice) { return plan.cost + choice.change >= today; });
+        small_ones_first(choices);
         if (choices.size() > most_substitutes) {
             if (!choices.back().item)
                 choices[most_substitutes - 1] = choices.back();

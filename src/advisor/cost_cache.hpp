@@ -115,6 +115,7 @@ class CostCache {
         std::vector<std::size_t> statements;
     };
     Item take(Entry entry, const Candidate* candidate);
+    double bytes(Item item);
     std::vector<Item> relevant(std::size_t statement, const Set& present) const;
     void estimate(std::size_t statement, Plan& plan, const Priced& priced, const Configuration& configuration);
     const Plan* known(std::size_t statement, const std::vector<Item>& offered, const Set& present) const;

@@ -163,6 +163,14 @@ class Advisor {
         } else {
             shrink(s, today, all);
         }
+        // Those that many statements can share, which longer and partial ones hide.
+        std::vector<Item> plain = all;
+        std::erase_if(
+            plain, [&](Item i) { return !cache_.candidate(i).included.empty() || cache_.candidate(i).predicate != 0; });
+        if (plain.size() < all.size()) {
+            peel(s, today, plain, levels_down);
+            shrink(s, today, plain);
+        }
         without_each(s, with_all(s));
     }
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 
 using namespace citadel::advisor;
 
@@ -44,7 +45,11 @@ class OnePlace : public CostSource {
         priced.substitutions = {place};
         return priced;
     }
-    std::uint64_t size(const Candidate&) override { return 8192; }
+    std::map<Candidate, std::uint64_t> sizes; // others: a page
+    std::uint64_t size(const Candidate& candidate) override {
+        const auto found = sizes.find(candidate);
+        return found == sizes.end() ? 8192 : found->second;
+    }
 
   private:
     static std::optional<std::size_t> position(const Candidate& index, const Configuration& configuration) {
@@ -111,6 +116,24 @@ TEST(AdvisorCostCache, ThePlannerOverrulesWhatWasTold) {
     EXPECT_EQ(cache.estimates(0).at({b}), 40.0);
     EXPECT_EQ(cache.cost(0, {0, 1}), 300.0); // asked for: an estimate is no plan
     EXPECT_EQ(cache.estimates(0).at({b}), 300.0);
+}
+
+// Many that cost about the same must not hide the small one, the only one that a tight budget has room for.
+TEST(AdvisorCostCache, TellsOfTheSmallAmongMany) {
+    OnePlace source;
+    const std::vector<StatementUse> statements =
+        statement_on({1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20});
+    CostCache cache(statements, source);
+    for (ColumnNumber column = 1; column <= 20; ++column) {
+        source.known.push_back({index_on(column), 10.0 + column, 10.0 + column});
+        source.sizes[index_on(column)] = column == 20 ? 8192 : 819200;
+        cache.add(index_on(column));
+    }
+    cache.cost(0, cache.today());
+    cache.cost(0, CostCache::Set(20, 1));
+    EXPECT_EQ(cache.estimates(0).count({19}), 1u);
+    EXPECT_EQ(cache.estimates(0).count({0}), 1u);
+    EXPECT_LT(cache.estimates(0).size(), 20u);
 }
 
 } // namespace
