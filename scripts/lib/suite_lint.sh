@@ -45,7 +45,7 @@ server_headers_in_place() {
 # The floors of docs/architecture.md, from the ground.
 room_floor() {
     case $1 in
-        pg) echo 0 ;;
+        pg | text) echo 0 ;;
         settings) echo 1 ;;
         audit | capture) echo 2 ;;
         jobs) echo 3 ;;

@@ -2,7 +2,6 @@
 
 #include "advisor/confidence.hpp"
 #include "advisor/findings_pg.hpp"
-#include "advisor/json.hpp"
 #include "advisor/recommend_pg.hpp"
 #include "advisor/workload_pg.hpp"
 #include "capture/redact_plan.hpp"
@@ -11,11 +10,17 @@
 #include "pg/memory.hpp"
 #include "pg/spi.hpp"
 #include "settings/settings.hpp"
+#include "text/json.hpp"
 
 #include <map>
 #include <set>
 
 namespace citadel::advisor {
+
+using text::json_array;
+using text::json_rounded;
+using text::json_text;
+using text::JsonObject;
 
 namespace {
 
@@ -110,7 +115,7 @@ std::string evidence_of(const Recommendation& found, const Advice& advice, const
     return JsonObject()
         .raw("build_note", found.build_note.empty() ? "null" : json_text(found.build_note))
         .raw("statements", json_array(statements))
-        .raw("load_share", facts.load_ms > 0.0 ? json_number(load / facts.load_ms) : "null")
+        .raw("load_share", facts.load_ms > 0.0 ? json_rounded(load / facts.load_ms) : "null")
         .raw("alternatives", json_array(alternatives))
         .raw("confidence", JsonObject().add("value", confidence.value).raw("reasons", json_array(reasons)).text())
         .raw("existing_index", found.existing_name.empty() ? "null" : json_text(found.existing_name))

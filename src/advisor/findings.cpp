@@ -1,12 +1,16 @@
 #include "advisor/findings.hpp"
 
-#include "advisor/json.hpp"
+#include "text/json.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 
 namespace citadel::advisor {
+
+using text::json_rounded;
+using text::json_text;
+using text::JsonObject;
 
 namespace {
 
@@ -298,7 +302,7 @@ std::optional<Finding> judge(const StorageFacts& facts) {
     evidence.add("random_page_cost", facts.random_page_cost).add("seq_page_cost", facts.seq_page_cost);
     evidence.add("blocks_hit", facts.blocks_hit).add("blocks_read", facts.blocks_read);
     evidence.raw("ms_a_read",
-                 facts.timed && facts.blocks_read > 0.0 ? json_number(facts.read_ms / facts.blocks_read) : "");
+                 facts.timed && facts.blocks_read > 0.0 ? json_rounded(facts.read_ms / facts.blocks_read) : "");
     finding.evidence = evidence.text();
     return finding;
 }

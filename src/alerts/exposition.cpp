@@ -1,6 +1,6 @@
 #include "alerts/exposition.hpp"
 
-#include "alerts/notices.hpp"
+#include "text/json.hpp"
 
 #include <cmath>
 #include <stdexcept>
@@ -48,7 +48,7 @@ std::string sample_value(double value) {
         return "NaN";
     if (std::isinf(value))
         return value > 0 ? "+Inf" : "-Inf";
-    return json_number(value);
+    return text::json_number(value);
 }
 
 std::string exposition(const Family& family) {

@@ -1,11 +1,13 @@
 #include "alerts/notices.hpp"
 
+#include "text/json.hpp"
+
 #include <algorithm>
-#include <cmath>
-#include <cstdio>
-#include <cstdlib>
 
 namespace citadel::alerts {
+
+using text::json_number;
+using text::json_text;
 
 namespace {
 
@@ -65,48 +67,19 @@ int severity_of(const std::string& name) {
     return name == "critical" ? 2 : name == "warning" ? 1 : 0;
 }
 
-std::string json_string(const std::string& text) {
-    std::string json = "\"";
-    for (const char c : text) {
-        if (c == '"' || c == '\\') {
-            json += '\\';
-            json += c;
-        } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
-            char escape[8];
-            std::snprintf(escape, sizeof(escape), "\\u%04x", static_cast<unsigned>(c));
-            json += escape;
-        } else {
-            json += c;
-        }
-    }
-    return json + '"';
-}
-
-std::string json_number(double value) {
-    if (!std::isfinite(value))
-        return "null";
-    char text[32];
-    for (const int digits : {6, 15, 17}) {
-        std::snprintf(text, sizeof(text), "%.*g", digits, value);
-        if (std::strtod(text, nullptr) == value)
-            break;
-    }
-    return text;
-}
-
 std::string payload(const Notice& notice, const PayloadContext& context) {
     const std::string head = std::string("{\"event\":\"") + (notice.resolved ? "resolved" : "opened") +
-                             "\",\"rule\":" + json_string(notice.rule) + ",\"severity\":\"" +
-                             severity_name(notice.severity) + "\",\"database\":" + json_string(context.database) +
-                             ",\"figure\":" + json_string(context.figure) + ",\"unit\":" + json_string(context.unit) +
-                             ",\"comparison\":" + json_string(context.comparison) +
-                             ",\"threshold\":" + json_number(context.threshold) + ",\"at\":" + json_string(context.at) +
+                             "\",\"rule\":" + json_text(notice.rule) + ",\"severity\":\"" +
+                             severity_name(notice.severity) + "\",\"database\":" + json_text(context.database) +
+                             ",\"figure\":" + json_text(context.figure) + ",\"unit\":" + json_text(context.unit) +
+                             ",\"comparison\":" + json_text(context.comparison) +
+                             ",\"threshold\":" + json_number(context.threshold) + ",\"at\":" + json_text(context.at) +
                              ",\"count\":" + std::to_string(notice.alerts.size()) + ",\"alerts\":[";
     constexpr std::size_t tail_room = 40; // ],"omitted":18446744073709551615}
     std::string list;
     std::size_t listed = 0;
     for (const Untold& alert : notice.alerts) {
-        const std::string subject = json_string(alert.subject);
+        const std::string subject = json_text(alert.subject);
         if (subject.size() > longest_subject)
             continue;
         const std::string entry = std::string(listed == 0 ? "" : ",") +

@@ -63,9 +63,5 @@ std::string log_line(const Notice& notice, const PayloadContext& context);
 
 const char* severity_name(int severity);
 int severity_of(const std::string& name);
-// A JSON string with its quotes; bytes above 127 stay as they are.
-std::string json_string(const std::string& text);
-// The shortest decimal that reads back as the same double; null for what JSON has no number for.
-std::string json_number(double value);
 
 } // namespace citadel::alerts

@@ -203,9 +203,6 @@ TEST(AlertNotices, JsonSurvivesHostileNames) {
     EXPECT_EQ(log_line(notice, context).find('\n'), std::string::npos);
     notice.alerts[0].subject = std::string(200, '\x01'); // 1200 bytes as JSON
     EXPECT_NE(payload(notice, context).find("\"alerts\":[],\"omitted\":1"), std::string::npos);
-    EXPECT_EQ(json_number(0.1), "0.1");
-    EXPECT_EQ(json_number(1e9), "1e+09");
-    EXPECT_EQ(json_number(1234567), "1234567");
 }
 
 TEST(Figures, RegistryRefusesWhatCannotWork) {

@@ -1,6 +1,5 @@
 // Each rule fires when it should, and is silent on either side of its thresholds.
 #include "advisor/findings.hpp"
-#include "advisor/json.hpp"
 
 #include <gtest/gtest.h>
 
@@ -231,15 +230,6 @@ TEST(FindingsTest, RandomPageCost) {
     EXPECT_EQ(kind_of(judge(facts)), "") << "too few reads to tell";
     facts.blocks_hit = 2e6;
     EXPECT_EQ(kind_of(judge(facts)), "random_page_cost") << "all in memory";
-}
-
-TEST(JsonTest, TextsAndNumbers) {
-    EXPECT_EQ(json_text("a\"b\\c\n\x01"), "\"a\\\"b\\\\c\\u000a\\u0001\"");
-    EXPECT_EQ(json_number(1.0 / 0.0), "null");
-    EXPECT_EQ(json_number(std::nan("")), "null");
-    EXPECT_EQ(json_number(12.5), "12.5");
-    EXPECT_EQ(JsonObject().add("a", "b").add("n", 2.0).raw("x", "").text(), R"({"a": "b", "n": 2, "x": null})");
-    EXPECT_EQ(json_array({"1", "{}"}), "[1, {}]");
 }
 
 } // namespace

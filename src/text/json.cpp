@@ -1,9 +1,10 @@
-#include "advisor/json.hpp"
+#include "text/json.hpp"
 
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 
-namespace citadel::advisor {
+namespace citadel::text {
 
 std::string json_text(std::string_view text) {
     constexpr const char* digits = "0123456789abcdef";
@@ -27,7 +28,19 @@ std::string json_text(std::string_view text) {
 std::string json_number(double value) {
     if (!std::isfinite(value))
         return "null";
-    char text[40];
+    char text[32];
+    for (const int digits : {6, 15, 17}) {
+        std::snprintf(text, sizeof text, "%.*g", digits, value);
+        if (std::strtod(text, nullptr) == value)
+            break;
+    }
+    return text;
+}
+
+std::string json_rounded(double value) {
+    if (!std::isfinite(value))
+        return "null";
+    char text[32];
     std::snprintf(text, sizeof text, "%.10g", value);
     return text;
 }
@@ -48,4 +61,4 @@ std::string json_array(const std::vector<std::string>& documents) {
     return json + "]";
 }
 
-} // namespace citadel::advisor
+} // namespace citadel::text
