@@ -132,7 +132,6 @@ struct RelationUse {
     std::vector<DistanceOrder> distance_orders;
     std::vector<PartialPredicate> predicates;
     std::vector<ColumnNumber> needed; // every column that the statement reads from it; sorted. Empty: not only columns
-    bool limited = false;             // a LIMIT above it can stop its scan early
     double rows = 0.0;                // of the table, as the planner sees it
     double pages = 0.0;
     double row_width = 0.0;               // bytes of a row of the table, 0: unknown

@@ -98,9 +98,6 @@ void collect_orders(const Scan& scan) {
     add_order(scan, root->distinct_pathkeys);
     add_order(scan, root->sort_pathkeys);
     add_distance(scan, root->sort_pathkeys);
-    const Query* query = root->parse;
-    scan.facts->limited = query->limitCount != nullptr && !query->hasAggs && query->groupClause == NIL &&
-                          query->groupingSets == NIL && !query->hasWindowFuncs;
 }
 
 } // namespace citadel::advisor::raw

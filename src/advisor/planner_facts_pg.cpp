@@ -225,7 +225,6 @@ void FactCollector::note(PlannerInfo* root, RelOptInfo* relation, const RangeTbl
     pg::guard([&scan] { collect(scan); });
     RelationUse use;
     use.relation = entry->relid;
-    use.limited = facts.limited;
     use.rows = relation->tuples;
     use.pages = relation->pages;
     use.row_width = facts.row_width;

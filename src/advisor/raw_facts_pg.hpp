@@ -90,7 +90,6 @@ struct Facts {
     Bitmapset* returned = nullptr; // columns that leave the scan, offset as above
     int arms = 0;
     int order_count = 0;
-    bool limited = false;
     double row_width = 0.0;
 };
 
