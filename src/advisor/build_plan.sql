@@ -33,13 +33,12 @@ GRANT EXECUTE ON FUNCTION citadel.index_build_seconds(text, float8, float8, floa
 COMMENT ON FUNCTION citadel.index_build_seconds(text, float8, float8, float8, boolean) IS
 'Internal: estimated seconds of building an index over a table of table_bytes and row_count rows, without waiting for other transactions';
 
--- Partitions are found by pg_inherits: pg_partition_tree() would lock each of them. Their parents come first (ON ONLY,
--- without data, invalid until every partition has its own), then the partitions, then each is attached, deepest first:
--- an index becomes valid when its last partition's is attached.
+-- Partitioned tables come first (ON ONLY, without data, invalid until every partition has its own), then the partitions,
+-- then each is attached, deepest first: an index becomes valid when its last partition's is attached.
 CREATE FUNCTION citadel.index_build_plan(recommendation_id bigint) RETURNS SETOF citadel.build_step
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
     AS $$
-    WITH RECURSIVE wanted AS (
+    WITH wanted AS (
         SELECT r.*, c.oid AS root, substring(r.definition, ' USING .*$') AS using_clause,
                (parse_ident(substring(r.definition, '^CREATE (?:UNIQUE )?INDEX (?:CONCURRENTLY )?((?:"(?:[^"]|"")*"|[^ ])+) ON ')))[1] AS index_name
         FROM citadel.index_recommendation r
@@ -47,10 +46,8 @@ CREATE FUNCTION citadel.index_build_plan(recommendation_id bigint) RETURNS SETOF
             ON n.nspname = r.schema_name AND c.relname = r.relation_name
         WHERE r.id = index_build_plan.recommendation_id
     ), tree AS (
-        SELECT w.root AS oid, NULL::oid AS parent, 0 AS depth FROM wanted w WHERE w.root IS NOT NULL AND w.action <> 'drop'
-        UNION ALL
-        SELECT i.inhrelid, t.oid, t.depth + 1
-        FROM tree t JOIN pg_class p ON p.oid = t.oid AND p.relkind = 'p' JOIN pg_inherits i ON i.inhparent = t.oid
+        SELECT t.relation AS oid, t.parent, t.depth
+        FROM wanted w CROSS JOIN citadel.partition_tree(ARRAY[w.root]) t WHERE w.action <> 'drop'
     ), tables AS (
         SELECT t.*, c.relkind, n.nspname, c.relname, greatest(c.reltuples, 0)::float8 AS row_count,
                CASE WHEN c.relkind = 'p' THEN 0 ELSE c.relpages::float8 * current_setting('block_size')::int END AS table_bytes,

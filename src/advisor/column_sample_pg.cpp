@@ -23,16 +23,13 @@ struct Table {
 std::optional<Table> look_at(const ColumnPair& pair) {
     pg::Spi spi;
     const pg::Rows rows = spi.query(R"(
-        WITH RECURSIVE tree AS (
-            SELECT c.oid, c.relkind, c.reltuples FROM pg_catalog.pg_class c WHERE c.oid = $1
-            UNION ALL
-            SELECT c.oid, c.relkind, c.reltuples
-            FROM tree t JOIN pg_catalog.pg_inherits i ON i.inhparent = t.oid JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
-            WHERE t.relkind = 'p'
+        WITH tree AS MATERIALIZED (
+            SELECT t.kind, c.reltuples
+            FROM citadel.partition_tree(ARRAY[$1]) t JOIN pg_catalog.pg_class c ON c.oid = t.relation
         )
         SELECT pg_catalog.format('%I.%I', n.nspname, c.relname), c.relowner,
                pg_catalog.quote_ident(a.attname), pg_catalog.quote_ident(b.attname),
-               (SELECT pg_catalog.sum(greatest(t.reltuples, 0)) FROM tree t WHERE t.relkind <> 'p')::float8,
+               (SELECT pg_catalog.sum(greatest(t.reltuples, 0)) FROM tree t WHERE t.kind <> 'p')::float8,
                (SELECT pg_catalog.count(*) FROM tree t),
                EXISTS (SELECT FROM pg_catalog.pg_statistic_ext s
                        WHERE s.stxrelid = c.oid AND s.stxkeys::int2[] @> ARRAY[a.attnum, b.attnum]),

@@ -217,18 +217,14 @@ void add_usage(std::vector<ExistingIndex>& indexes) {
     pg::Spi spi;
     const pg::Rows rows =
         spi.query(R"(
-        SELECT i.id, coalesce(sum(greatest(u.scans_total, pg_stat_get_numscans(t.relid))), 0)::float8,
+        SELECT t.root, coalesce(sum(greatest(u.scans_total, pg_stat_get_numscans(t.relation))), 0)::float8,
                coalesce(bool_and(u.first_seen < $3 - make_interval(mins => $2)
                                  AND coalesce(u.last_used, '-infinity') < $3 - make_interval(mins => $2)
-                                 AND pg_stat_get_numscans(t.relid) <= u.last_counter), false)
-        FROM unnest($1::oid[]) AS i (id)
-        CROSS JOIN LATERAL (SELECT i.id AS relid
-                            WHERE (SELECT c.relkind FROM pg_class AS c WHERE c.oid = i.id) = 'i'
-                            UNION ALL
-                            SELECT p.relid FROM pg_partition_tree(i.id::regclass) AS p WHERE p.isleaf
-                              AND (SELECT c.relkind FROM pg_class AS c WHERE c.oid = i.id) = 'I') AS t
-        LEFT JOIN citadel.index_counter AS u ON u.index = t.relid
-        GROUP BY i.id)",
+                                 AND pg_stat_get_numscans(t.relation) <= u.last_counter), false)
+        FROM citadel.partition_tree($1) AS t
+        LEFT JOIN citadel.index_counter AS u ON u.index = t.relation
+        WHERE t.kind = 'i'
+        GROUP BY t.root)",
                   {pg::arg_as(OIDARRAYOID, ids + "}"),
                    pg::arg(static_cast<std::int32_t>(settings::unused_index_age_min)), pg::arg_timestamptz(pg::now())});
     for (std::size_t row = 0; row < rows.size(); ++row)

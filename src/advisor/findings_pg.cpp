@@ -82,19 +82,12 @@ void Gatherer::statistics() {
     std::string oids = "{";
     for (const auto& [relation, concerned] : tables)
         oids += (oids.size() > 1 ? "," : "") + std::to_string(relation);
-    // Partitions by pg_inherits: pg_partition_tree() would lock every one of them.
     pg::Spi spi;
     const pg::Rows rows = spi.query(R"(
-        WITH RECURSIVE tree AS (
-            SELECT c.oid AS root, c.oid, c.relkind FROM pg_catalog.pg_class c WHERE c.oid = ANY ($1)
-            UNION ALL
-            SELECT t.root, c.oid, c.relkind
-            FROM tree t JOIN pg_catalog.pg_inherits i ON i.inhparent = t.oid JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
-            WHERE t.relkind = 'p'
-        ), leaf AS (
+        WITH leaf AS (
             SELECT t.root, pg_catalog.sum(greatest(c.reltuples, pg_catalog.pg_stat_get_live_tuples(c.oid)))::float8 AS rows,
                    pg_catalog.sum(pg_catalog.pg_stat_get_mod_since_analyze(c.oid))::float8 AS modified
-            FROM tree t JOIN pg_catalog.pg_class c ON c.oid = t.oid WHERE t.relkind <> 'p' GROUP BY 1
+            FROM citadel.partition_tree($1) t JOIN pg_catalog.pg_class c ON c.oid = t.relation WHERE t.kind <> 'p' GROUP BY 1
         )
         SELECT c.oid, pg_catalog.format('%I.%I', n.nspname, c.relname), c.relkind = 'p',
                EXISTS (SELECT FROM pg_catalog.pg_statistic s

@@ -66,18 +66,11 @@ std::map<RelationId, WriteRates> measured_writes() {
             WHERE d.at > pg_catalog.now() - interval '7 days'
             GROUP BY 1, 2
         ), present AS (
-            SELECT r.relation,
-                   coalesce((WITH RECURSIVE tree AS ( -- pg_partition_tree() would lock every partition
-                                 SELECT r.relation AS oid, c.relkind, c.reltuples
-                                 UNION ALL
-                                 SELECT l.oid, l.relkind, l.reltuples
-                                 FROM tree t JOIN pg_catalog.pg_inherits i ON i.inhparent = t.oid
-                                 JOIN pg_catalog.pg_class l ON l.oid = i.inhrelid
-                                 WHERE t.relkind = 'p'
-                             )
-                             SELECT pg_catalog.sum(greatest(t.reltuples, 0)) FROM tree t WHERE t.relkind <> 'p'),
-                            0)::float8 AS tuples
-            FROM (SELECT DISTINCT relation FROM hourly) r JOIN pg_catalog.pg_class c ON c.oid = r.relation
+            SELECT t.root AS relation,
+                   pg_catalog.sum(CASE WHEN t.kind <> 'p' THEN greatest(c.reltuples, 0) ELSE 0 END)::float8 AS tuples
+            FROM citadel.partition_tree(ARRAY(SELECT DISTINCT h.relation FROM hourly h)) t
+            JOIN pg_catalog.pg_class c ON c.oid = t.relation
+            GROUP BY 1
         )
         SELECT h.relation,
                pg_catalog.sum(CASE WHEN p.tuples > 0 AND h.inserted - h.deleted > p.tuples / 2 THEN 0

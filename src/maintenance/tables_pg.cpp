@@ -51,14 +51,12 @@ std::vector<Table> tables() {
     const std::map<Oid, EstimateError> errors = estimate_errors();
     pg::Spi spi;
     const pg::Rows rows = spi.query(
-        "WITH RECURSIVE below (root, oid) AS (SELECT c.oid, c.oid FROM pg_class c WHERE c.relkind = 'p' UNION ALL "
-        "SELECT b.root, i.inhrelid FROM below b JOIN pg_inherits i ON i.inhparent = b.oid), "
         // After a crash the counters are gone: of a table that was never analyzed only its size is known then.
-        "leaf AS (SELECT c.oid, CASE WHEN c.reltuples < 0 AND pg_stat_get_live_tuples(c.oid) = 0 THEN "
+        "WITH leaf AS (SELECT c.oid, CASE WHEN c.reltuples < 0 AND pg_stat_get_live_tuples(c.oid) = 0 THEN "
         "coalesce(citadel.relation_bytes(c.oid, true), 0) / 8192.0 * 60 ELSE greatest(c.reltuples, "
         "pg_stat_get_live_tuples(c.oid), 0) END::float8 AS rows FROM pg_class c WHERE c.relkind IN ('r', 'm')), "
-        "total AS (SELECT b.root AS oid, sum(l.rows) AS rows FROM below b JOIN leaf l ON l.oid = b.oid GROUP BY "
-        "b.root) "
+        "total AS (SELECT t.root AS oid, sum(l.rows) AS rows FROM citadel.partition_tree(ARRAY(SELECT c.oid FROM "
+        "pg_class c WHERE c.relkind = 'p')) t JOIN leaf l ON l.oid = t.relation GROUP BY t.root) "
         "SELECT c.oid, n.nspname, c.relname, format('%I.%I', n.nspname, c.relname), c.relkind = 'p', "
         "coalesce(l.rows, t.rows, 0)::float8, greatest(c.reltuples, 0)::float8, "
         "pg_stat_get_mod_since_analyze(c.oid)::float8, "

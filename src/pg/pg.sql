@@ -27,3 +27,25 @@ REVOKE ALL ON FUNCTION citadel.preloaded() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION citadel.preloaded() TO pg_monitor;
 COMMENT ON FUNCTION citadel.preloaded() IS
 'Whether citadel_opt is in shared_preload_libraries; capture, history and jobs need that';
+
+-- By pg_inherits, because pg_partition_tree() opens and so locks every partition.
+CREATE FUNCTION citadel.partition_tree(roots oid[])
+RETURNS TABLE (root oid, relation oid, parent oid, depth integer, kind "char")
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 100 SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH RECURSIVE tree AS (
+        SELECT c.oid AS root, c.oid, NULL::oid AS parent, 0 AS depth, c.relkind
+        FROM pg_class AS c WHERE c.oid = ANY (roots)
+        UNION ALL
+        SELECT t.root, c.oid, t.oid, t.depth + 1, c.relkind
+        FROM tree AS t
+        JOIN pg_inherits AS i ON i.inhparent = t.oid
+        JOIN pg_class AS c ON c.oid = i.inhrelid
+        WHERE t.relkind IN ('p', 'I')
+    )
+    SELECT t.root, t.oid, t.parent, t.depth, t.relkind FROM tree AS t
+$$;
+REVOKE ALL ON FUNCTION citadel.partition_tree(oid[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION citadel.partition_tree(oid[]) TO pg_monitor;
+COMMENT ON FUNCTION citadel.partition_tree(oid[]) IS
+'Internal: tables or indexes with all their partitions on every level, themselves included, without a lock; kind as in pg_class.relkind';

@@ -51,7 +51,7 @@ SELECT set_eq($$
         AND NOT EXISTS (SELECT FROM aclexplode(proacl) AS a WHERE a.grantee = 0) $$,
     ARRAY['get_table_statistics', 'get_index_statistics', 'health', 'recommend_indexes', 'what_if', 'preloaded', 'capture_counters',
         'captured_statements', 'worker_status', 'job_definitions', 'next_job_run', 'database_is_copy', 'checked_table',
-        'index_definition', 'heap_bloat', 'relation_bytes',
+        'index_definition', 'heap_bloat', 'relation_bytes', 'partition_tree',
         'verify_audit_log', 'advisor_progress_rows', 'stop_advisor', 'index_build_seconds', 'index_build_plan',
         'explain_recommendation', 'recommendation_report', 'figure_definitions', 'disk_space', 'metrics', 'metrics_top'],
     'pg_monitor may call these functions besides');
