@@ -130,6 +130,13 @@ void PlannerCosts::enter_role(const Entry& entry) {
     role_ = std::make_unique<Role>(entry.user, entry.search_path);
 }
 
+void PlannerCosts::vet(const Statement& statement, Oid user) const {
+    if (!others_code_ || user == InvalidOid)
+        return;
+    if (const std::string why = distrust(statement, user, *others_code_); !why.empty())
+        pg::raise(ERRCODE_INSUFFICIENT_PRIVILEGE, why);
+}
+
 // Under the statement's role. Fills the entry with one variant for each parameter regime that can be analysed; `reason`
 // says why there is none.
 void PlannerCosts::analyse(const WorkloadStatement& statement, Entry& entry, StatementUse& use,
@@ -147,12 +154,8 @@ void PlannerCosts::analyse(const WorkloadStatement& statement, Entry& entry, Sta
     std::map<Oid, std::string> unsupported;
     for (const Regime& regime : regimes) {
         const std::optional<pg::Error> failure = without_locks([&] {
-            Statement analysed = Statement::analyse(regime.text, [user = entry.user](const Statement& known) {
-                if (user == InvalidOid)
-                    return;
-                if (const std::string why = distrust(known, user); !why.empty())
-                    pg::raise(ERRCODE_INSUFFICIENT_PRIVILEGE, why);
-            });
+            Statement analysed = Statement::analyse(
+                regime.text, [this, user = entry.user](const Statement& known) { vet(known, user); });
             const bool bound = regime.values != nullptr && !analysed.parameter_types().empty();
             ParamListInfo parameters = nullptr;
             if (bound) {
@@ -200,7 +203,8 @@ void PlannerCosts::add_reference_checks(const std::vector<PlannedStmt*>& plans, 
     for (const ReferencedChange& change : referenced_changes(plans))
         for (const std::string& text : reference_checks(change)) {
             const std::optional<pg::Error> failure = without_locks([&] {
-                Statement check = Statement::analyse(text);
+                Statement check =
+                    Statement::analyse(text, [this, user = entry.user](const Statement& known) { vet(known, user); });
                 const FactCollector facts(expressions_);
                 ++planner_calls_;
                 const PlanningLimit limit(settings::advise_planning_limit_ms);
@@ -227,6 +231,10 @@ std::optional<std::string> PlannerCosts::add(const WorkloadStatement& statement)
     const bool sees_all = statement.user == InvalidOid || statement.user == GetUserId() || superuser();
     const pg::MemoryScope scratch("citadel_opt first plans");
     std::vector<PlannedStmt*> plans;
+    if (!others_code_ && statement.user != InvalidOid && pg::guard([&] { return superuser_arg(statement.user); })) {
+        leave_role();
+        others_code_ = OthersCode::read();
+    }
     enter_role(entry);
     analyse(statement, entry, use, plans, reason);
     if (entry.variants.empty())

@@ -3,6 +3,7 @@
 
 #include "advisor/clause_notes_pg.hpp"
 #include "advisor/expressions_pg.hpp"
+#include "advisor/others_code_pg.hpp"
 #include "advisor/selection.hpp"
 #include "advisor/statement_pg.hpp"
 #include "advisor/what_if_pg.hpp"
@@ -123,6 +124,8 @@ class PlannerCosts : public CostSource {
     class Role;
 
     void enter_role(const Entry& entry);
+    // Raises 42501 when planning the statement as that user would run what others may have changed.
+    void vet(const Statement& statement, Oid user) const;
     // Those that can be built, and where they stand in the list that was asked for.
     struct Resolved {
         std::vector<PreparedIndex*> indexes;
@@ -145,6 +148,7 @@ class PlannerCosts : public CostSource {
     std::map<Candidate, PreparedIndex*> prepared_;
     std::vector<Withheld> withheld_;
     std::unique_ptr<Role> role_;
+    std::optional<OthersCode> others_code_; // read when there is a statement of a superuser
     std::uint64_t planner_calls_ = 0;
     bool cancel_stops_ = false;
     bool cancelled_ = false;

@@ -27,7 +27,11 @@ namespace {
 // ---- Under one guard: plain data, no C++ objects.
 
 struct Search {
-    Oid distrusted = InvalidOid; // a role
+    const OthersCode* code;
+    bool found = false;
+    Oid role = InvalidOid;     // whose it is, or
+    Oid function = InvalidOid; // what may call others' code
+    Oid relation = InvalidOid; // what may be planned with such a function
 };
 
 template <class Form>
@@ -43,16 +47,32 @@ Oid owner_in(int cache, Oid object, Oid Form::*owner) {
 bool note(Oid owner, Search* search) {
     if (!OidIsValid(owner) || superuser_arg(owner))
         return false;
-    search->distrusted = owner;
+    search->found = true;
+    search->role = owner;
     return true;
 }
 
 bool check_relation(Oid relation, Search* search) {
-    return note(owner_in(RELOID, relation, &FormData_pg_class::relowner), search);
+    if (note(owner_in(RELOID, relation, &FormData_pg_class::relowner), search))
+        return true;
+    const auto known = search->code->relations.find(relation);
+    if (known == search->code->relations.end())
+        return false;
+    search->found = true;
+    search->role = known->second;
+    search->relation = relation;
+    return true;
 }
 
-bool check_function(Oid function, void* search) {
-    return note(owner_in(PROCOID, function, &FormData_pg_proc::proowner), static_cast<Search*>(search));
+bool check_function(Oid function, void* context) {
+    auto* search = static_cast<Search*>(context);
+    if (note(owner_in(PROCOID, function, &FormData_pg_proc::proowner), search))
+        return true;
+    if (search->code->functions.find(function) == search->code->functions.end())
+        return false;
+    search->found = true;
+    search->function = function;
+    return true;
 }
 
 // Partitions and children are planned as well, and may have owners of their own.
@@ -89,8 +109,8 @@ bool walk(Node* node, void* context) {
 
 } // namespace
 
-std::string distrust(const Statement& statement, Oid role) {
-    Search search;
+std::string distrust(const Statement& statement, Oid role, const OthersCode& code) {
+    Search search{&code};
     pg::guard([&] {
         if (!superuser_arg(role))
             return;
@@ -102,14 +122,23 @@ std::string distrust(const Statement& statement, Oid role) {
     // Binding a value runs the type's input function and the checks of a domain.
     for (const Oid type : statement.parameter_types())
         pg::guard([&] {
-            if (!OidIsValid(search.distrusted) && superuser_arg(role))
+            if (!search.found && superuser_arg(role))
                 note(owner_in(TYPEOID, type, &FormData_pg_type::typowner), &search);
         });
-    if (!OidIsValid(search.distrusted))
+    if (!search.found)
         return {};
-    const char* name = pg::guard([&search] { return GetUserNameFromId(search.distrusted, true); });
-    return "its user is a superuser, and it uses what role " +
-           (name == nullptr ? std::to_string(search.distrusted) : pg::quote_identifier(name)) + " owns and may change";
+    if (OidIsValid(search.role)) {
+        const char* name = pg::guard([&search] { return GetUserNameFromId(search.role, true); });
+        return "its user is a superuser, and it uses what role " +
+               (name == nullptr ? std::to_string(search.role) : pg::quote_identifier(name)) + " owns and may change";
+    }
+    const char* name = pg::guard([&search]() -> const char* {
+        return OidIsValid(search.function) ? format_procedure_qualified(search.function) : nullptr;
+    });
+    return "its user is a superuser, and " +
+           (name == nullptr ? "a function that " + pg::qualified_name(search.relation) + " depends on"
+                            : "the function " + std::string(name)) +
+           " may call what others own and may change";
 }
 
 Oid describing_role(Oid table, const std::vector<const Node*>& parts) {

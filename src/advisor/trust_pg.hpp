@@ -1,6 +1,7 @@
 // Whose code planning a statement would run.
 #pragma once
 
+#include "advisor/others_code_pg.hpp"
 #include "advisor/statement_pg.hpp"
 
 #include <string>
@@ -11,8 +12,9 @@ namespace citadel::advisor {
 // Planning folds immutable functions, and predicates and expressions of indexes. Who owns them may have changed them
 // since the statement ran: planning it again as its user would run their code with his rights. For a statement of a
 // superuser that is never worth it: returns the reason when somebody who is none owns a table, function or type that
-// it uses; empty when there is nobody, or when `role` is no superuser. To be asked before parameters are bound.
-std::string distrust(const Statement& statement, Oid role);
+// it uses, or code that is run when one of its tables is planned, or may be called by a function in it; empty when
+// there is nobody, or when `role` is no superuser. To be asked before parameters are bound.
+std::string distrust(const Statement& statement, Oid role, const OthersCode& code);
 
 // Describing an index folds the constants of its expressions and predicate, which may run code of others than
 // superusers. Only the role that owns the table and all of that code may describe it then, as it could create the
