@@ -18,6 +18,23 @@ SELECT definition, write_cost > 0 AS costs FROM citadel.recommend_indexes(
     ARRAY['SELECT * FROM account WHERE owner = 7', 'UPDATE account SET balance = balance + 1 WHERE id = $1'], weights => ARRAY[10, 10]);
 SELECT count(*) FROM citadel.recommend_indexes(
     ARRAY['SELECT * FROM account WHERE seen = 7', 'UPDATE account SET seen = $2 WHERE id = $1'], weights => ARRAY[10, 1000000]);
+-- The planner makes each path of an index once more for parallel workers, and frees it when it is not worth any.
+SET max_parallel_workers_per_gather = 2;
+SELECT count(*) > 0 AS found FROM citadel.recommend_indexes(ARRAY[
+    'SELECT owner, count(*) FROM account WHERE seen BETWEEN 5 AND 9 AND balance > 900 GROUP BY owner ORDER BY owner',
+    'SELECT a.note FROM account a JOIN account b ON b.owner = a.seen WHERE a.balance = 3 AND b.seen < 20 ORDER BY a.owner LIMIT 9']);
+SET min_parallel_index_scan_size = 0;
+SET min_parallel_table_scan_size = 0;
+SET parallel_setup_cost = 0;
+SET parallel_tuple_cost = 0;
+SELECT count(*) > 0 AS found FROM citadel.recommend_indexes(ARRAY[
+    'SELECT owner, count(*) FROM account WHERE seen BETWEEN 5 AND 9 AND balance > 900 GROUP BY owner ORDER BY owner',
+    'SELECT a.note FROM account a JOIN account b ON b.owner = a.seen WHERE a.balance = 3 AND b.seen < 20 ORDER BY a.owner LIMIT 9']);
+RESET min_parallel_index_scan_size;
+RESET min_parallel_table_scan_size;
+RESET parallel_setup_cost;
+RESET parallel_tuple_cost;
+SET max_parallel_workers_per_gather = 0;
 -- Existing indexes: a duplicate and a prefix go, unique ones and those that are needed stay.
 CREATE INDEX account_owner ON account (owner);
 CREATE INDEX account_owner_again ON account (owner);
