@@ -11,6 +11,9 @@ CREATE ROLE history_other;
 
 -- The scheduler of this database is kept away: it would sum up and drop what follows.
 BEGIN;
+-- In the order in which the scheduler locks them.
+LOCK TABLE citadel.sample, citadel.statement_delta, citadel.table_delta, citadel.index_delta, citadel.statement_minute, citadel.statement_hour,
+    citadel.table_hour, citadel.index_hour IN ACCESS EXCLUSIVE MODE;
 CREATE TABLE citadel.statement_hour_past PARTITION OF citadel.statement_hour FOR VALUES FROM ('2020-01-01') TO ('2020-03-01');
 CREATE TABLE citadel.statement_minute_past PARTITION OF citadel.statement_minute FOR VALUES FROM ('2020-01-01') TO ('2020-03-01');
 DELETE FROM citadel.bucket_state;
@@ -58,6 +61,10 @@ SELECT :'minute'::timestamptz - n * interval '1 minute', -79, 1, n, 0, n, 1, n, 
 SELECT count(*), sum(calls), bool_and(step.at = date_trunc('minute', step.at)) FROM citadel.query_history(-79, :'minute'::timestamptz - interval '5 minutes') AS step;
 SELECT sum(calls) FROM citadel.query_history(-79, :'minute'::timestamptz - interval '9 minutes', :'minute'::timestamptz - interval '4 minutes');
 SELECT count(*), sum(calls) FROM citadel.statement_buckets(-79, :'minute'::timestamptz - interval '9 minutes', 'infinity');
+
+-- query_performance shows what pg_stat_statements does not know, too
+INSERT INTO citadel.statement VALUES (-79, 'history_own'::regrole, 'SELECT counted', NULL, false, now(), now());
+SELECT query, calls, total_ms, p95_ms < 1.1 AS fast, errors, max_ms, plans, load_share > 0 AS loads, wal_bytes FROM citadel.query_performance WHERE query_id = -79;
 
 -- everybody his own
 SET ROLE history_own;

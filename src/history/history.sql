@@ -154,22 +154,35 @@ CREATE TABLE citadel.table_delta (
     rows_inserted bigint NOT NULL,
     rows_updated bigint NOT NULL,
     rows_hot_updated bigint NOT NULL,
-    rows_deleted bigint NOT NULL
+    rows_deleted bigint NOT NULL,
+    table_bytes bigint,
+    index_bytes bigint,
+    live_rows bigint,
+    dead_rows bigint
 ) PARTITION BY RANGE (at);
 REVOKE ALL ON citadel.table_delta FROM PUBLIC;
 GRANT SELECT ON citadel.table_delta TO pg_monitor;
 COMMENT ON TABLE citadel.table_delta IS
     'How each user table was read and written between the previous snapshot and at; only tables where something happened.';
+COMMENT ON COLUMN citadel.table_delta.table_bytes IS
+    'Bytes with TOAST but without indexes, measured in the 500 tables of each snapshot that were written most; else NULL.';
+COMMENT ON COLUMN citadel.table_delta.index_bytes IS 'Bytes of its indexes, measured likewise.';
+COMMENT ON COLUMN citadel.table_delta.live_rows IS 'Rows, as the server estimates them, likewise.';
+COMMENT ON COLUMN citadel.table_delta.dead_rows IS 'Dead rows, likewise.';
 
 CREATE TABLE citadel.index_delta (
     at timestamptz NOT NULL,
     index oid NOT NULL,
     relation oid NOT NULL,
-    scans bigint NOT NULL
+    scans bigint NOT NULL,
+    rows_read bigint NOT NULL DEFAULT 0,
+    rows_fetched bigint NOT NULL DEFAULT 0
 ) PARTITION BY RANGE (at);
 REVOKE ALL ON citadel.index_delta FROM PUBLIC;
 GRANT SELECT ON citadel.index_delta TO pg_monitor;
 COMMENT ON TABLE citadel.index_delta IS 'Scans of each index between the previous snapshot and at; only indexes that were used.';
+COMMENT ON COLUMN citadel.index_delta.rows_read IS 'Index entries that those scans returned.';
+COMMENT ON COLUMN citadel.index_delta.rows_fetched IS 'Live table rows that plain index scans fetched by it.';
 
 CREATE TABLE citadel.index_counter (
     index oid NOT NULL,
@@ -180,6 +193,8 @@ CREATE TABLE citadel.index_counter (
     scans_total bigint NOT NULL,
     last_used timestamptz,
     first_seen timestamptz NOT NULL,
+    last_rows_read bigint NOT NULL DEFAULT 0,
+    last_rows_fetched bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (index, database)
 );
 REVOKE ALL ON citadel.index_counter FROM PUBLIC;
@@ -193,6 +208,8 @@ COMMENT ON COLUMN citadel.index_counter.database IS
 COMMENT ON COLUMN citadel.index_counter.scans_total IS
     'Scans the server had counted when the index was first seen, and all since.';
 COMMENT ON COLUMN citadel.index_counter.last_counter IS 'pg_stat counter at the last snapshot.';
+COMMENT ON COLUMN citadel.index_counter.last_rows_read IS 'idx_tup_read at the last snapshot.';
+COMMENT ON COLUMN citadel.index_counter.last_rows_fetched IS 'idx_tup_fetch at the last snapshot.';
 
 -- The counters as last seen. That of tables is unlogged, because it must vanish exactly when the server's own counters
 -- do: crash recovery empties both, and then the next snapshot's values are the delta. pg_stat_statements survives an

@@ -132,7 +132,7 @@ void drain_tick() {
 void snapshot_tick() {
     take_desk();
     answering_snapshot = requests();
-    snapshot();
+    snapshot(answering_snapshot > own_desk->snapped);
 }
 
 void statements_tick() {

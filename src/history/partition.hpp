@@ -9,7 +9,8 @@ namespace citadel::history {
 
 // The tables that are partitioned by day.
 inline constexpr std::string_view partitioned_tables[] = {"sample",      "statement_delta",  "table_delta",
-                                                          "index_delta", "statement_minute", "statement_hour"};
+                                                          "index_delta", "statement_minute", "statement_hour",
+                                                          "table_hour",  "index_hour"};
 
 // The day of a TimestampTz (microseconds since 2000-01-01 00:00 UTC); right for times before it as well.
 std::int64_t day_of(std::int64_t timestamp);

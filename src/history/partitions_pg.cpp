@@ -16,14 +16,26 @@ bool exists(pg::Spi& spi, const std::string& name) {
                 .empty();
 }
 
-// Rows come in the order of their time, so a block range index over it costs next to nothing; samples and
-// buckets are also looked up by statement.
+// What its rows are also looked up by, besides their time.
+std::string subject_of(const std::string& table) {
+    if (table == "table_delta")
+        return "relation";
+    if (table == "index_delta")
+        return "index";
+    if (table == "table_hour" || table == "index_hour")
+        return "relation_id";
+    return table == "statement_delta" ? "" : "query_id";
+}
+
+// Rows come in the order of their time, so a block range index over it costs next to nothing.
 void add_indexes(pg::Spi& spi, const std::string& table, const std::string& partition) {
     const std::string time = table == "sample" ? "ended_at" : "at";
     spi.execute("CREATE INDEX " + partition + "_time ON citadel." + partition + " USING brin (" + time +
                 ") WITH (pages_per_range = 16, autosummarize = on)");
-    if (table == "sample" || table == "statement_minute" || table == "statement_hour")
-        spi.execute("CREATE INDEX " + partition + "_query ON citadel." + partition + " (query_id, " + time + ")");
+    const std::string subject = subject_of(table);
+    if (!subject.empty())
+        spi.execute("CREATE INDEX " + partition + "_query ON citadel." + partition + " (" + subject + ", " + time +
+                    ")");
 }
 
 } // namespace

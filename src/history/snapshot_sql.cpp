@@ -164,9 +164,21 @@ std::string table_snapshot_sql() {
            join(counters, ", ", take_excluded) +
            "), gone AS (DELETE FROM citadel.table_counter k WHERE NOT EXISTS (SELECT FROM seen c WHERE c.relation = "
            "k.relation)), "
-           "stored AS (INSERT INTO citadel.table_delta (at, relation, schema_name, table_name, " +
-           names + ") SELECT $1, relation, schema_name, table_name, " + names + " FROM changed WHERE " +
-           join(counters, " OR ", positive) + " RETURNING 1) SELECT count(*) FROM stored";
+           "ranked AS (SELECT *, row_number() OVER (ORDER BY rows_inserted + rows_updated + rows_deleted DESC) <= " +
+           std::to_string(max_measured_tables) +
+           " AND rows_inserted + rows_updated + rows_deleted > 0 AS measured FROM changed WHERE " +
+           join(counters, " OR ", positive) +
+           "), stored AS (INSERT INTO citadel.table_delta (at, relation, schema_name, table_name, " + names +
+           ", table_bytes, index_bytes, live_rows, dead_rows) SELECT $1, relation, schema_name, table_name, " + names +
+           ", CASE WHEN measured THEN citadel.relation_bytes(relation) + coalesce((SELECT "
+           "citadel.relation_bytes(t.oid) + "
+           "(SELECT sum(citadel.relation_bytes(i.indexrelid)) FROM pg_index i WHERE i.indrelid = t.oid) FROM pg_class "
+           "c "
+           "JOIN pg_class t ON t.oid = c.reltoastrelid WHERE c.oid = relation), 0) END, CASE WHEN measured THEN "
+           "coalesce((SELECT sum(citadel.relation_bytes(i.indexrelid)) FROM pg_index i WHERE i.indrelid = relation), "
+           "0) "
+           "END, CASE WHEN measured THEN pg_stat_get_live_tuples(relation) END, CASE WHEN measured THEN "
+           "pg_stat_get_dead_tuples(relation) END FROM ranked RETURNING 1) SELECT count(*) FROM stored";
 }
 
 std::string adopt_index_usage_sql() {
@@ -192,27 +204,36 @@ std::string forget_index_usage_sql() {
 std::string index_snapshot_sql(bool has_last_scan) {
     const std::string database(this_database);
     return "WITH seen AS MATERIALIZED (SELECT s.indexrelid AS index, s.relid AS relation, s.schemaname AS schema_name, "
-           "s.indexrelname AS index_name, coalesce(s.idx_scan, 0) AS counter, " +
+           "s.indexrelname AS index_name, coalesce(s.idx_scan, 0) AS counter, coalesce(s.idx_tup_read, 0) AS "
+           "rows_read, "
+           "coalesce(s.idx_tup_fetch, 0) AS rows_fetched, " +
            std::string(has_last_scan ? "s.last_idx_scan" : "NULL::timestamptz") +
            " AS last_scan FROM pg_stat_user_indexes s WHERE " + std::string(counted_schemas) +
            "), compared AS MATERIALIZED (SELECT c.*, l.index IS NULL AS new, l.last_counter, "
            "l.schema_name IS DISTINCT FROM c.schema_name OR l.index_name IS DISTINCT FROM c.index_name AS renamed, "
            "CASE WHEN l.index IS NULL OR c.counter < l.last_counter THEN c.counter ELSE c.counter - l.last_counter END "
-           "AS scans "
+           "AS scans, "
+           "c.rows_read - CASE WHEN l.index IS NULL OR c.rows_read < l.last_rows_read THEN 0 ELSE l.last_rows_read END "
+           "AS new_rows_read, c.rows_fetched - CASE WHEN l.index IS NULL OR c.rows_fetched < l.last_rows_fetched THEN "
+           "0 "
+           "ELSE l.last_rows_fetched END AS new_rows_fetched "
            "FROM seen c LEFT JOIN citadel.index_counter l ON l.index = c.index AND l.database = " +
            database +
            "), kept AS (INSERT INTO citadel.index_counter AS u (index, database, schema_name, index_name, "
            "last_counter, "
-           "scans_total, last_used, first_seen) SELECT index, " +
+           "scans_total, last_used, first_seen, last_rows_read, last_rows_fetched) SELECT index, " +
            database +
            ", schema_name, index_name, counter, scans, "
-           "CASE WHEN scans > 0 THEN coalesce(last_scan, CASE WHEN NOT (new AND $2) THEN $1 END) END, $1 "
-           "FROM compared WHERE new OR renamed OR counter <> last_counter "
+           "CASE WHEN scans > 0 THEN coalesce(last_scan, CASE WHEN NOT (new AND $2) THEN $1 END) END, $1, rows_read, "
+           "rows_fetched FROM compared WHERE new OR renamed OR counter <> last_counter "
            "ON CONFLICT (index, database) DO UPDATE SET schema_name = excluded.schema_name, index_name = "
-           "excluded.index_name, last_counter = excluded.last_counter, scans_total = u.scans_total + "
+           "excluded.index_name, last_counter = excluded.last_counter, last_rows_read = excluded.last_rows_read, "
+           "last_rows_fetched = excluded.last_rows_fetched, scans_total = u.scans_total + "
            "excluded.scans_total, "
            "last_used = coalesce(excluded.last_used, u.last_used)), "
-           "stored AS (INSERT INTO citadel.index_delta (at, index, relation, scans) SELECT $1, index, relation, scans "
+           "stored AS (INSERT INTO citadel.index_delta (at, index, relation, scans, rows_read, rows_fetched) SELECT "
+           "$1, index, "
+           "relation, scans, new_rows_read, new_rows_fetched "
            "FROM "
            "compared WHERE scans > 0 AND NOT $2 RETURNING 1) SELECT count(*) FROM stored";
 }

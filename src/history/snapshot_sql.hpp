@@ -23,6 +23,7 @@
 namespace citadel::history {
 
 inline constexpr int max_statement_rows = 500;
+inline constexpr int max_measured_tables = 500; // whose size is looked up, a few files each
 
 struct StatementSource {
     std::string schema;            // of the extension pg_stat_statements, quoted

@@ -138,7 +138,7 @@ void snapshot_indexes(TimestampTz now) {
 
 } // namespace
 
-void snapshot() {
+void snapshot(bool asked) {
     if (restore_in_progress())
         return;
     const TimestampTz now = pg::now();
@@ -151,6 +151,7 @@ void snapshot() {
     record_source("statements", now, [now] { snapshot_statements(now); });
     record_source("tables", now, [now] { snapshot_tables(now); });
     record_source("indexes", now, [now] { snapshot_indexes(now); });
+    follow_relations(now, asked);
 }
 
 } // namespace citadel::history

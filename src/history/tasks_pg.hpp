@@ -33,8 +33,10 @@ void counted_runs_ended(bool committed) noexcept;
 // Looks in a minute that was stored for statements that have become slower.
 void judge_rows(const std::vector<BucketRow>& rows);
 
-void drain();    // capture buffer -> tables
-void snapshot(); // counters -> deltas
+void drain();              // capture buffer -> tables
+void snapshot(bool asked); // counters -> deltas; asked: by citadel.collect()
+// Measures tables and indexes once an hour, or `now_please`, and sums their minutes up to hours and days.
+void follow_relations(TimestampTz now, bool now_please);
 // At the end of the transaction in which drain() stored its samples: forgets them, or keeps them for the next one.
 void drain_ended(bool committed) noexcept;
 

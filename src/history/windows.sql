@@ -90,7 +90,11 @@ CREATE TYPE citadel.statement_total AS (
     calls bigint,
     errors bigint,
     total_ms double precision,
-    latency bytea
+    latency bytea,
+    max_ms double precision,
+    plans bigint,
+    first_seen timestamptz,
+    last_seen timestamptz
 );
 COMMENT ON TYPE citadel.statement_total IS 'A row of citadel.statement_totals(): a statement in a window.';
 
@@ -98,20 +102,21 @@ CREATE FUNCTION citadel.statement_totals(from_time timestamptz, to_time timestam
     LANGUAGE sql STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp
     AS $$
     WITH part AS MATERIALIZED (SELECT * FROM citadel.window_parts(from_time, to_time))
-    SELECT b.query_id, sum(b.calls)::bigint, sum(b.errors)::bigint, sum(b.total_ms), citadel.latency_merge(array_agg(b.latency))
+    SELECT b.query_id, sum(b.calls)::bigint, sum(b.errors)::bigint, sum(b.total_ms), citadel.latency_merge(array_agg(b.latency)),
+        max(b.max_ms), count(DISTINCT b.plan_id) FILTER (WHERE b.plan_id <> 0), min(b.at), max(b.until)
     FROM (
-        SELECT m.query_id, m.calls, m.errors, m.total_ms, m.latency
+        SELECT m.query_id, m.plan_id, m.at, m.at + interval '1 minute' AS until, m.calls, m.errors, m.total_ms, m.max_ms, m.latency
         FROM citadel.visible_statement_minute AS m
         WHERE m.at >= (SELECT minute_from FROM part) AND m.at < (SELECT minute_to FROM part)
             AND (m.at < (SELECT hour_from FROM part) OR m.at >= (SELECT hour_to FROM part))
             AND (m.at < (SELECT day_from FROM part) OR m.at >= (SELECT day_to FROM part))
         UNION ALL
-        SELECT h.query_id, h.calls, h.errors, h.total_ms, h.latency
+        SELECT h.query_id, h.plan_id, h.at, h.at + interval '1 hour' AS until, h.calls, h.errors, h.total_ms, h.max_ms, h.latency
         FROM citadel.visible_statement_hour AS h
         WHERE h.at >= (SELECT hour_from FROM part) AND h.at < (SELECT hour_to FROM part)
             AND (h.at < (SELECT day_from FROM part) OR h.at >= (SELECT day_to FROM part))
         UNION ALL
-        SELECT d.query_id, d.calls, d.errors, d.total_ms, d.latency
+        SELECT d.query_id, d.plan_id, d.at, d.at + interval '1 day' AS until, d.calls, d.errors, d.total_ms, d.max_ms, d.latency
         FROM citadel.visible_statement_day AS d
         WHERE d.at >= (SELECT day_from FROM part) AND d.at < (SELECT day_to FROM part)
     ) AS b

@@ -97,11 +97,12 @@ void prune(const std::string& table, const std::string& condition, TimestampTz c
     } while (deleted == rows_per_delete);
 }
 
-// The buckets of statements have retentions of their own, everything else has that of the history.
+// Buckets have retentions of their own, everything else has that of the history.
 int retention_of(std::string_view table) {
     if (table == "statement_minute")
         return settings::minute_retention_min;
-    return table == "statement_hour" ? settings::hour_retention_min : settings::history_retention_min;
+    const bool hours = table == "statement_hour" || table == "table_hour" || table == "index_hour";
+    return hours ? settings::hour_retention_min : settings::history_retention_min;
 }
 
 void maintain(std::int64_t run_id) {
@@ -112,7 +113,9 @@ void maintain(std::int64_t run_id) {
         for (const std::string& name : expired_partitions({std::string(table)}, ago(retention_of(table))))
             if (!drop(name))
                 busy.push_back(name);
-    prune("citadel.statement_day", "t.at < $1", ago(settings::day_retention_min));
+    for (const char* days : {"citadel.statement_day", "citadel.table_day", "citadel.index_day"})
+        prune(days, "t.at < $1", ago(settings::day_retention_min));
+    prune("citadel.watched_relation", "t.gone_at < $1", ago(settings::day_retention_min));
     prune("citadel.statement", "t.last_seen < $1", cutoff);
     prune("citadel.parameter_set", "t.captured_at < $1", cutoff);
     prune("citadel.plan",

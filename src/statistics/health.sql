@@ -34,7 +34,7 @@ CREATE FUNCTION citadel.health() RETURNS jsonb
         FROM pg_inherits AS i
         WHERE i.inhparent IN ('citadel.sample'::regclass, 'citadel.statement_delta'::regclass,
             'citadel.table_delta'::regclass, 'citadel.index_delta'::regclass, 'citadel.statement_minute'::regclass,
-            'citadel.statement_hour'::regclass)
+            'citadel.statement_hour'::regclass, 'citadel.table_hour'::regclass, 'citadel.index_hour'::regclass)
     ), history AS MATERIALIZED (
         SELECT (SELECT max(s.ended_at) FROM citadel.sample AS s) AS newest_sample,
             (SELECT count(*) FROM partition) AS partitions,
@@ -44,7 +44,7 @@ CREATE FUNCTION citadel.health() RETURNS jsonb
                     UNION ALL SELECT c.reltoastrelid FROM partition AS p JOIN pg_class AS c ON c.oid = p.oid
                         WHERE c.reltoastrelid <> 0
                     UNION ALL SELECT x.oid FROM (VALUES ('citadel.statement'::regclass), ('citadel.plan'),
-                        ('citadel.parameter_set'), ('citadel.statement_day')) AS x (oid)
+                        ('citadel.parameter_set'), ('citadel.statement_day'), ('citadel.table_day'), ('citadel.index_day'), ('citadel.watched_relation')) AS x (oid)
                     UNION ALL SELECT c.reltoastrelid FROM pg_class AS c
                         WHERE c.oid IN ('citadel.statement'::regclass, 'citadel.plan'::regclass,
                             'citadel.statement_day'::regclass) AND c.reltoastrelid <> 0) AS f) AS bytes,

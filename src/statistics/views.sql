@@ -1,10 +1,13 @@
 -- The figures of the last day, for eyes and dashboards: statements, tables, indexes.
 
 CREATE VIEW citadel.query_performance WITH (security_barrier) AS
-    SELECT d.query_id, s.query, d.calls, d.total_ms, d.mean_ms, d.load_share, d.rows_per_call, d.cache_hit_ratio,
-        d.temp_bytes, d.wal_bytes, d.io_ms, d.jit_ms, d.planning_ms, d.first_seen, d.last_seen,
+    SELECT query_id, s.query, coalesce(d.calls, r.calls) AS calls, coalesce(d.total_ms, r.total_ms) AS total_ms,
+        coalesce(d.mean_ms, r.total_ms / nullif(r.calls, 0)::float8) AS mean_ms,
+        CASE WHEN d.calls IS NOT NULL THEN d.load_share ELSE r.total_ms / nullif(sum(r.total_ms) OVER (), 0) END AS load_share,
+        d.rows_per_call, d.cache_hit_ratio, d.temp_bytes, d.wal_bytes, d.io_ms, d.jit_ms, d.planning_ms,
+        coalesce(d.first_seen, r.first_seen) AS first_seen, coalesce(d.last_seen, r.last_seen) AS last_seen,
         citadel.latency_percentile(r.latency, 0.5) AS p50_ms, citadel.latency_percentile(r.latency, 0.95) AS p95_ms,
-        citadel.latency_percentile(r.latency, 0.99) AS p99_ms, r.errors
+        citadel.latency_percentile(r.latency, 0.99) AS p99_ms, r.errors, r.max_ms, r.plans
     FROM (
         SELECT v.query_id,
             sum(v.calls)::bigint AS calls,
@@ -22,19 +25,20 @@ CREATE VIEW citadel.query_performance WITH (security_barrier) AS
             min(v.at) AS first_seen,
             max(v.at) AS last_seen
         FROM citadel.visible_statement_delta AS v
-        WHERE v.at > pg_catalog.now() - interval '1 day'
+        WHERE v.at > citadel.history_clock() - interval '1 day'
         GROUP BY v.query_id
     ) AS d
-    LEFT JOIN citadel.statement_totals(pg_catalog.now() - interval '1 day', pg_catalog.now() + interval '1 day') AS r
-        ON r.query_id = d.query_id
+    FULL JOIN citadel.statement_totals(citadel.history_clock() - interval '1 day', citadel.history_clock() + interval '1 day') AS r
+        USING (query_id)
     LEFT JOIN LATERAL (
-        SELECT t.query FROM citadel.visible_statement AS t WHERE t.query_id = d.query_id ORDER BY t.last_seen DESC LIMIT 1
+        SELECT t.query FROM citadel.visible_statement AS t WHERE t.query_id = d.query_id OR (d.query_id IS NULL AND t.query_id = r.query_id)
+        ORDER BY t.last_seen DESC LIMIT 1
     ) AS s ON true;
 REVOKE ALL ON citadel.query_performance FROM PUBLIC;
 GRANT SELECT ON citadel.query_performance TO PUBLIC;
 COMMENT ON VIEW citadel.query_performance IS
-    'Statements of the last day, from snapshots of pg_stat_statements (so statistics resets do not matter), as far as the '
-    'caller may see them. Query 0 is the rest that has no row of its own. Times in milliseconds; ORDER BY total_ms DESC.';
+    'Statements of the last day, from snapshots of pg_stat_statements (so statistics resets do not matter) and from the runs that '
+    'were counted (percentiles, errors, plans), as far as the caller may see them. What only one of the two knows is NULL. Query 0 is the rest that has no row of its own. Times in milliseconds; ORDER BY total_ms DESC.';
 COMMENT ON COLUMN citadel.query_performance.query IS
     'Text without literals; NULL when it is not stored: of utility statements it never is.';
 COMMENT ON COLUMN citadel.query_performance.load_share IS
@@ -47,6 +51,8 @@ COMMENT ON COLUMN citadel.query_performance.p95_ms IS
     'Milliseconds that 95 % of the runs did not exceed, within 7 % of the exact value; p50_ms, p99_ms alike. NULL when none was '
     'counted (citadel_opt.statement_history).';
 COMMENT ON COLUMN citadel.query_performance.errors IS 'Runs that ended with an error, a cancel or a timeout.';
+COMMENT ON COLUMN citadel.query_performance.max_ms IS 'Longest run.';
+COMMENT ON COLUMN citadel.query_performance.plans IS 'How many plans it ran with; see citadel.plan_history().';
 COMMENT ON COLUMN citadel.query_performance.planning_ms IS 'Time spent planning; 0 while pg_stat_statements.track_planning is off.';
 
 CREATE VIEW citadel.table_performance AS
@@ -62,7 +68,7 @@ CREATE VIEW citadel.table_performance AS
         min(d.at) AS first_seen,
         max(d.at) AS last_seen
     FROM citadel.table_delta AS d
-    WHERE d.at > pg_catalog.now() - interval '1 day'
+    WHERE d.at > citadel.history_clock() - interval '1 day'
     GROUP BY d.relation, d.schema_name, d.table_name;
 REVOKE ALL ON citadel.table_performance FROM PUBLIC;
 GRANT SELECT ON citadel.table_performance TO pg_monitor;
@@ -82,7 +88,7 @@ CREATE VIEW citadel.index_usage AS
     LEFT JOIN (
         SELECT v.index, sum(v.scans) AS scans
         FROM citadel.index_delta AS v
-        WHERE v.at > pg_catalog.now() - interval '1 day'
+        WHERE v.at > citadel.history_clock() - interval '1 day'
         GROUP BY v.index
     ) AS d ON d.index = c.index
     WHERE c.database = (SELECT b.oid FROM pg_catalog.pg_database AS b WHERE b.datname = pg_catalog.current_database());

@@ -1,0 +1,375 @@
+-- table_history and index_history: how tables grew and were used over time, and indexes.
+--
+-- Sizes are known where something happened, so what is added up over partitions are the changes of size, not the sizes:
+-- the parts need not have been measured at the same time.
+
+CREATE FUNCTION citadel.relation_window_parts(from_time timestamptz, to_time timestamptz, step interval,
+        OUT minute_from timestamptz, OUT minute_to timestamptz, OUT hour_from timestamptz, OUT hour_to timestamptz,
+        OUT day_from timestamptz, OUT day_to timestamptz)
+    LANGUAGE sql STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp
+    AS $$
+    WITH kept AS (
+        SELECT date_trunc('day', clock.now - (SELECT s.setting::integer FROM pg_settings AS s
+                   WHERE s.name = 'citadel_opt.history_retention') * interval '1 minute', 'UTC') AS minutes,
+            date_trunc('day', clock.now - (SELECT s.setting::integer FROM pg_settings AS s
+                   WHERE s.name = 'citadel_opt.hour_retention') * interval '1 minute', 'UTC') AS hours
+        FROM (SELECT citadel.history_clock() AS now) AS clock
+    ), done AS (
+        SELECT coalesce((SELECT b.done_until FROM citadel.visible_relation_state AS b WHERE b.step = 'hour'), '-infinity') AS hours,
+            coalesce((SELECT b.done_until FROM citadel.visible_relation_state AS b WHERE b.step = 'day'), '-infinity') AS days
+    ), asked AS (
+        SELECT date_trunc('minute', from_time) AS begin, to_time AS finish,
+            extract(epoch FROM step) % 3600 = 0 AS hours_do, extract(epoch FROM step) % 86400 = 0 AS days_do
+    )
+    SELECT a.begin, a.finish,
+        CASE WHEN a.begin < k.minutes THEN date_trunc('hour', a.begin, 'UTC')
+            ELSE date_trunc('hour', a.begin + interval '1 hour' - interval '1 microsecond', 'UTC') END,
+        least(d.hours, date_trunc('hour', a.finish, 'UTC'), CASE WHEN NOT a.hours_do THEN k.minutes END),
+        CASE WHEN a.begin < k.hours THEN date_trunc('day', a.begin, 'UTC')
+            ELSE date_trunc('day', a.begin + interval '1 day' - interval '1 microsecond', 'UTC') END,
+        least(d.days, date_trunc('day', a.finish, 'UTC'), CASE WHEN NOT a.days_do THEN k.hours END)
+    FROM kept AS k, done AS d, asked AS a
+    $$;
+REVOKE ALL ON FUNCTION citadel.relation_window_parts(timestamptz, timestamptz, interval) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION citadel.relation_window_parts(timestamptz, timestamptz, interval) TO PUBLIC;
+COMMENT ON FUNCTION citadel.relation_window_parts(timestamptz, timestamptz, interval) IS
+    'As window_parts(), of the history of tables and indexes: which part of a window days, hours and minutes answer for.';
+
+CREATE FUNCTION citadel.history_window(from_time timestamptz, to_time timestamptz, step interval, finest interval,
+        OUT begins timestamptz, OUT ends timestamptz, OUT step_length interval)
+    LANGUAGE sql STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT w.begins, w.ends, coalesce(step, greatest(finest, CASE WHEN w.ends - w.begins <= interval '3 hours' THEN interval '1 minute'
+        WHEN w.ends - w.begins <= interval '2 days' THEN interval '10 minutes'
+        WHEN w.ends - w.begins <= interval '14 days' THEN interval '1 hour'
+        ELSE interval '1 day' END))
+    FROM (SELECT coalesce(from_time, coalesce(to_time, clock.now) - interval '1 day') AS begins, coalesce(to_time, clock.now) AS ends
+          FROM (SELECT citadel.history_clock() AS now) AS clock) AS w
+    WHERE CASE WHEN step < interval '1 minute' OR extract(month FROM step) <> 0 OR extract(year FROM step) <> 0
+            THEN citadel.raise_error('22023', 'step must be at least a minute and have no months', 'step is ' || step || '.') IS NULL
+        WHEN w.begins >= w.ends THEN citadel.raise_error('22023', 'from_time must be before to_time') IS NULL
+        ELSE true END
+    $$;
+REVOKE ALL ON FUNCTION citadel.history_window(timestamptz, timestamptz, interval, interval) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION citadel.history_window(timestamptz, timestamptz, interval, interval) TO PUBLIC;
+COMMENT ON FUNCTION citadel.history_window(timestamptz, timestamptz, interval, interval) IS
+    'The window and step that a report was asked for, with defaults: the last day; steps of a minute up to 3 hours, 10 minutes up to '
+    '2 days, an hour up to 14 days, else a day, but not below finest. Raises 22023 for an empty window, a step under a minute or with months.';
+
+CREATE TYPE citadel.relation_member AS (
+    relation_id bigint,
+    subject oid,
+    valid_from timestamptz,
+    valid_until timestamptz
+);
+COMMENT ON TYPE citadel.relation_member IS 'A row of citadel.relation_members(): whose figures count into a subject''s, and when.';
+
+CREATE FUNCTION citadel.relation_members(subject oid, relation_kind text) RETURNS SETOF citadel.relation_member
+    LANGUAGE sql STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT w.relation_id, w.relation, '-infinity'::timestamptz, w.gone_at
+    FROM citadel.visible_relation AS w WHERE w.relation = subject AND w.kind = relation_kind
+    UNION ALL
+    SELECT w.relation_id, subject, '-infinity', least(w.attached_until, w.gone_at)
+    FROM citadel.visible_relation AS w WHERE subject = ANY (w.ancestors) AND w.kind = relation_kind
+    UNION ALL
+    SELECT w.relation_id, w.relation, '-infinity', w.gone_at
+    FROM citadel.visible_relation AS w WHERE w.indexed_relation = subject AND w.kind = relation_kind AND relation_kind = 'index'
+        AND NOT EXISTS (SELECT FROM citadel.visible_relation AS p WHERE p.relation = subject AND p.kind = 'index')
+    UNION ALL
+    SELECT w.relation_id, p.relation, '-infinity', least(w.attached_until, w.gone_at)
+    FROM citadel.visible_relation AS p JOIN citadel.visible_relation AS w ON p.relation = ANY (w.ancestors) AND w.kind = p.kind
+    WHERE p.indexed_relation = subject AND p.kind = 'index' AND relation_kind = 'index'
+    UNION ALL
+    SELECT w.relation_id, w.ancestors[cardinality(w.ancestors)], '-infinity', least(w.attached_until, w.gone_at)
+    FROM citadel.visible_relation AS w WHERE subject IS NULL AND w.kind = relation_kind AND w.ancestors <> '{}'
+    UNION ALL
+    SELECT w.relation_id, w.relation, CASE WHEN w.ancestors = '{}' THEN '-infinity' ELSE w.attached_until END, w.gone_at
+    FROM citadel.visible_relation AS w
+    WHERE subject IS NULL AND w.kind = relation_kind AND (w.ancestors = '{}' OR w.attached_until < w.gone_at)
+    $$;
+REVOKE ALL ON FUNCTION citadel.relation_members(oid, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION citadel.relation_members(oid, text) TO PUBLIC;
+COMMENT ON FUNCTION citadel.relation_members(oid, text) IS
+    'Which tables, or indexes (relation_kind), count into what a report was asked for: itself, its partitions while they were attached, '
+    'a table''s indexes; NULL: everything, partitions as part of the topmost partitioned table. As far as the caller may see them.';
+
+-- ---------------------------------------------------------------------------------------------------------------------
+
+CREATE TYPE citadel.table_history_step AS (
+    at timestamptz,
+    relation regclass,
+    schema_name text,
+    table_name text,
+    total_bytes bigint,
+    table_bytes bigint,
+    index_bytes bigint,
+    live_rows bigint,
+    dead_rows bigint,
+    rows_inserted bigint,
+    rows_updated bigint,
+    rows_hot_updated bigint,
+    rows_deleted bigint,
+    seq_scans bigint,
+    seq_rows_read bigint,
+    index_scans bigint
+);
+COMMENT ON TYPE citadel.table_history_step IS 'A row of citadel.table_history().';
+COMMENT ON COLUMN citadel.table_history_step.at IS 'Begin of the step.';
+COMMENT ON COLUMN citadel.table_history_step.relation IS 'The table; shown as a number when it is gone.';
+COMMENT ON COLUMN citadel.table_history_step.total_bytes IS
+    'Bytes with TOAST and indexes, at the end of the step; NULL: not measured until then. The other sizes alike.';
+COMMENT ON COLUMN citadel.table_history_step.table_bytes IS 'Bytes with TOAST, without indexes.';
+COMMENT ON COLUMN citadel.table_history_step.live_rows IS 'Rows, as the server estimates them; dead_rows: those that VACUUM will remove.';
+COMMENT ON COLUMN citadel.table_history_step.rows_inserted IS 'Rows inserted in the step; the following alike.';
+
+CREATE FUNCTION citadel.table_history(relation regclass DEFAULT NULL, from_time timestamptz DEFAULT NULL,
+                                      to_time timestamptz DEFAULT NULL, step interval DEFAULT NULL,
+                                      max_relations integer DEFAULT 1000)
+    RETURNS SETOF citadel.table_history_step
+    LANGUAGE sql STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp SET jit = off SET work_mem = '64MB'
+    AS $$
+    WITH asked AS MATERIALIZED (
+        SELECT w.begins, w.ends, w.step_length, date_bin(w.step_length, w.begins, '2000-01-01 00:00:00+00') AS first_step
+        FROM citadel.history_window(from_time, to_time, step, CASE WHEN relation IS NULL THEN interval '1 hour' END) AS w
+    ), part AS MATERIALIZED (
+        SELECT p.* FROM asked AS a, citadel.relation_window_parts(a.begins, a.ends, a.step_length) AS p
+    ), found AS MATERIALIZED (
+        SELECT m.* FROM citadel.relation_members(relation, 'table') AS m
+    ), largest AS (
+        SELECT f.subject FROM found AS f JOIN citadel.visible_relation AS w ON w.relation_id = f.relation_id
+        GROUP BY f.subject ORDER BY sum(w.table_bytes + coalesce(w.index_bytes, 0)) DESC NULLS LAST, f.subject LIMIT max_relations
+    ), member AS MATERIALIZED (
+        SELECT f.* FROM found AS f JOIN largest AS l ON l.subject = f.subject
+    ), bucket AS MATERIALIZED (
+        SELECT b.* FROM citadel.visible_table_bucket AS b
+        WHERE b.step = 'minute' AND b.relation_id = ANY (ARRAY(SELECT m.relation_id FROM member AS m))
+            AND b.at >= (SELECT minute_from FROM part) AND b.at < (SELECT minute_to FROM part)
+            AND (b.at < (SELECT hour_from FROM part) OR b.at >= (SELECT hour_to FROM part))
+            AND (b.at < (SELECT day_from FROM part) OR b.at >= (SELECT day_to FROM part))
+        UNION ALL
+        SELECT b.* FROM citadel.visible_table_bucket AS b
+        WHERE b.step = 'hour' AND b.relation_id = ANY (ARRAY(SELECT m.relation_id FROM member AS m))
+            AND b.at >= (SELECT hour_from FROM part) AND b.at < (SELECT least(hour_to, greatest(day_from, hour_from)) FROM part)
+        UNION ALL
+        SELECT b.* FROM citadel.visible_table_bucket AS b
+        WHERE b.step = 'hour' AND b.relation_id = ANY (ARRAY(SELECT m.relation_id FROM member AS m))
+            AND b.at >= (SELECT greatest(hour_from, day_from, day_to) FROM part) AND b.at < (SELECT hour_to FROM part)
+        UNION ALL
+        SELECT b.* FROM citadel.visible_table_bucket AS b
+        WHERE b.step = 'day' AND b.relation_id = ANY (ARRAY(SELECT m.relation_id FROM member AS m))
+            AND b.at >= (SELECT day_from FROM part) AND b.at < (SELECT day_to FROM part)
+        UNION ALL
+        SELECT 'measured', w.relation_id, w.changed_at, 0, 0, 0, 0, 0, 0, 0, w.table_bytes, w.index_bytes, w.live_rows, w.dead_rows
+        FROM citadel.visible_relation AS w
+        WHERE w.relation_id = ANY (ARRAY(SELECT m.relation_id FROM member AS m)) AND w.table_bytes IS NOT NULL
+            AND w.changed_at >= (SELECT minute_from FROM part) AND w.changed_at < (SELECT minute_to FROM part)
+    ), in_step AS MATERIALIZED (
+        SELECT m.subject, b.relation_id, date_bin(a.step_length, b.at, '2000-01-01 00:00:00+00') AS begins, m.valid_until,
+            sum(b.seq_scans) AS seq_scans, sum(b.seq_rows_read) AS seq_rows_read, sum(b.index_scans) AS index_scans,
+            sum(b.rows_inserted) AS rows_inserted, sum(b.rows_updated) AS rows_updated, sum(b.rows_hot_updated) AS rows_hot_updated,
+            sum(b.rows_deleted) AS rows_deleted,
+            max(ARRAY[extract(epoch FROM b.at)::bigint, b.table_bytes, b.index_bytes, b.live_rows, b.dead_rows])
+                FILTER (WHERE b.table_bytes IS NOT NULL) AS size
+        FROM asked AS a, bucket AS b JOIN member AS m ON m.relation_id = b.relation_id AND b.at >= m.valid_from AND b.at < m.valid_until
+        GROUP BY m.subject, b.relation_id, 3, m.valid_until
+    ), before AS MATERIALIZED (
+        SELECT m.subject, m.relation_id, m.valid_until, m.begins, known.size
+        FROM (SELECT m.*, greatest(a.first_step, m.valid_from) AS begins FROM asked AS a, member AS m
+              WHERE m.valid_from < a.ends AND m.valid_until > a.first_step) AS m CROSS JOIN LATERAL (
+            SELECT ARRAY[0, k.table_bytes, k.index_bytes, k.live_rows, k.dead_rows] AS size
+            FROM ((SELECT b.at + interval '1 day' AS at, b.table_bytes, b.index_bytes, b.live_rows, b.dead_rows
+                   FROM citadel.visible_table_bucket AS b
+                   WHERE b.step = 'day' AND b.relation_id = m.relation_id AND b.at <= m.begins - interval '1 day' AND b.table_bytes IS NOT NULL
+                   ORDER BY b.at DESC LIMIT 1)
+                  UNION ALL
+                  (SELECT b.at + interval '1 hour', b.table_bytes, b.index_bytes, b.live_rows, b.dead_rows
+                   FROM citadel.visible_table_bucket AS b
+                   WHERE b.step = 'hour' AND b.relation_id = m.relation_id AND b.at <= m.begins - interval '1 hour' AND b.table_bytes IS NOT NULL
+                   ORDER BY b.at DESC LIMIT 1)
+                  UNION ALL
+                  SELECT w.changed_at, w.table_bytes, w.index_bytes, w.live_rows, w.dead_rows
+                  FROM citadel.visible_relation AS w
+                  WHERE w.relation_id = m.relation_id AND w.changed_at < m.begins AND w.table_bytes IS NOT NULL) AS k
+            ORDER BY k.at DESC LIMIT 1) AS known
+    ), known AS (
+        SELECT s.subject, s.relation_id, s.begins, s.size, s.valid_until FROM in_step AS s WHERE s.size IS NOT NULL
+        UNION ALL
+        SELECT b.subject, b.relation_id, date_bin(a.step_length, b.begins, '2000-01-01 00:00:00+00') - interval '1 microsecond', b.size, b.valid_until
+        FROM asked AS a, before AS b
+    ), ending AS (
+        SELECT k.subject, k.relation_id, date_bin(a.step_length, k.valid_until, '2000-01-01 00:00:00+00') AS begins
+        FROM asked AS a, (SELECT DISTINCT k.subject, k.relation_id, k.valid_until FROM known AS k) AS k
+        WHERE k.valid_until < a.ends
+    ), sized AS (
+        SELECT k.subject, k.relation_id, k.begins, k.size FROM known AS k
+        UNION ALL
+        SELECT e.subject, e.relation_id, e.begins + interval '1 microsecond', '{0,0,0,0,0}' FROM ending AS e
+    ), change AS (
+        SELECT s.subject, date_bin(a.step_length, s.begins + interval '1 microsecond', '2000-01-01 00:00:00+00') AS begins,
+            s.size[2] - coalesce(lag(s.size[2]) OVER w, 0) AS table_bytes,
+            s.size[3] - coalesce(lag(s.size[3]) OVER w, 0) AS index_bytes,
+            s.size[4] - coalesce(lag(s.size[4]) OVER w, 0) AS live_rows,
+            s.size[5] - coalesce(lag(s.size[5]) OVER w, 0) AS dead_rows
+        FROM asked AS a, sized AS s
+        WINDOW w AS (PARTITION BY s.subject, s.relation_id ORDER BY s.begins)
+    ), summed AS (
+        SELECT u.subject, u.begins, sum(u.seq_scans) AS seq_scans, sum(u.seq_rows_read) AS seq_rows_read, sum(u.index_scans) AS index_scans,
+            sum(u.rows_inserted) AS rows_inserted, sum(u.rows_updated) AS rows_updated, sum(u.rows_hot_updated) AS rows_hot_updated,
+            sum(u.rows_deleted) AS rows_deleted, sum(u.table_bytes) AS table_bytes, sum(u.index_bytes) AS index_bytes,
+            sum(u.live_rows) AS live_rows, sum(u.dead_rows) AS dead_rows
+        FROM (SELECT s.subject, s.begins, s.seq_scans, s.seq_rows_read, s.index_scans, s.rows_inserted, s.rows_updated, s.rows_hot_updated,
+                  s.rows_deleted, NULL::bigint AS table_bytes, NULL::bigint AS index_bytes, NULL::bigint AS live_rows, NULL::bigint AS dead_rows
+              FROM in_step AS s
+              UNION ALL
+              SELECT c.subject, c.begins, 0, 0, 0, 0, 0, 0, 0, c.table_bytes, c.index_bytes, c.live_rows, c.dead_rows
+              FROM change AS c) AS u
+        GROUP BY u.subject, u.begins
+    ), named AS (
+        SELECT DISTINCT ON (w.relation) w.relation, w.schema_name, w.relation_name
+        FROM citadel.visible_relation AS w WHERE w.kind = 'table' ORDER BY w.relation, w.gone_at DESC
+    )
+    SELECT s.begins, s.subject::regclass, n.schema_name, n.relation_name,
+        (sum(s.table_bytes) OVER w + sum(s.index_bytes) OVER w)::bigint, (sum(s.table_bytes) OVER w)::bigint,
+        (sum(s.index_bytes) OVER w)::bigint, (sum(s.live_rows) OVER w)::bigint, (sum(s.dead_rows) OVER w)::bigint,
+        s.rows_inserted::bigint, s.rows_updated::bigint, s.rows_hot_updated::bigint, s.rows_deleted::bigint,
+        s.seq_scans::bigint, s.seq_rows_read::bigint, s.index_scans::bigint
+    FROM summed AS s LEFT JOIN named AS n ON n.relation = s.subject
+    WINDOW w AS (PARTITION BY s.subject ORDER BY s.begins)
+    ORDER BY n.schema_name, n.relation_name, s.subject, s.begins
+    $$;
+REVOKE ALL ON FUNCTION citadel.table_history(regclass, timestamptz, timestamptz, interval, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION citadel.table_history(regclass, timestamptz, timestamptz, interval, integer) TO PUBLIC;
+COMMENT ON FUNCTION citadel.table_history(regclass, timestamptz, timestamptz, interval, integer) IS
+    'How a table grew, was written and read from from_time (NULL: a day before to_time) to to_time (NULL: now), in steps (NULL: a minute '
+    'up to 3 hours, 10 minutes up to 2 days, an hour up to 14 days, else a day; aligned to UTC). A partitioned table is the sum of its '
+    'partitions while they were attached; NULL: the max_relations largest tables (NULL: all), by the hour or longer. Of a table that is gone, its OID is asked for. Steps '
+    'in which nothing happened have no row: sizes are as in the one before. Owners see their tables, pg_monitor all. Raises 22023 for a '
+    'step under a minute or with months, and for an empty window.';
+
+-- ---------------------------------------------------------------------------------------------------------------------
+
+CREATE TYPE citadel.index_history_step AS (
+    at timestamptz,
+    index regclass,
+    relation regclass,
+    schema_name text,
+    index_name text,
+    table_name text,
+    size_bytes bigint,
+    scans bigint,
+    rows_read bigint,
+    rows_fetched bigint
+);
+COMMENT ON TYPE citadel.index_history_step IS 'A row of citadel.index_history().';
+COMMENT ON COLUMN citadel.index_history_step.at IS 'Begin of the step.';
+COMMENT ON COLUMN citadel.index_history_step.index IS 'The index; shown as a number when it is gone.';
+COMMENT ON COLUMN citadel.index_history_step.relation IS 'Its table; shown as a number when it is gone.';
+COMMENT ON COLUMN citadel.index_history_step.size_bytes IS 'Bytes at the end of the step; NULL: not measured until then.';
+COMMENT ON COLUMN citadel.index_history_step.scans IS 'Scans in the step.';
+COMMENT ON COLUMN citadel.index_history_step.rows_read IS 'Index entries that they returned.';
+COMMENT ON COLUMN citadel.index_history_step.rows_fetched IS 'Live table rows that plain index scans fetched by it.';
+
+CREATE FUNCTION citadel.index_history(relation regclass DEFAULT NULL, from_time timestamptz DEFAULT NULL,
+                                      to_time timestamptz DEFAULT NULL, step interval DEFAULT NULL,
+                                      max_relations integer DEFAULT 1000)
+    RETURNS SETOF citadel.index_history_step
+    LANGUAGE sql STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp SET jit = off SET work_mem = '64MB'
+    AS $$
+    WITH asked AS MATERIALIZED (
+        SELECT w.begins, w.ends, w.step_length, date_bin(w.step_length, w.begins, '2000-01-01 00:00:00+00') AS first_step
+        FROM citadel.history_window(from_time, to_time, step, CASE WHEN relation IS NULL THEN interval '1 hour' END) AS w
+    ), part AS MATERIALIZED (
+        SELECT p.* FROM asked AS a, citadel.relation_window_parts(a.begins, a.ends, a.step_length) AS p
+    ), found AS MATERIALIZED (
+        SELECT m.* FROM citadel.relation_members(relation, 'index') AS m
+    ), largest AS (
+        SELECT f.subject FROM found AS f JOIN citadel.visible_relation AS w ON w.relation_id = f.relation_id
+        GROUP BY f.subject ORDER BY sum(w.table_bytes + coalesce(w.index_bytes, 0)) DESC NULLS LAST, f.subject LIMIT max_relations
+    ), member AS MATERIALIZED (
+        SELECT f.* FROM found AS f JOIN largest AS l ON l.subject = f.subject
+    ), bucket AS MATERIALIZED (
+        SELECT b.* FROM citadel.visible_index_bucket AS b
+        WHERE b.step = 'minute' AND b.relation_id = ANY (ARRAY(SELECT m.relation_id FROM member AS m))
+            AND b.at >= (SELECT minute_from FROM part) AND b.at < (SELECT minute_to FROM part)
+            AND (b.at < (SELECT hour_from FROM part) OR b.at >= (SELECT hour_to FROM part))
+            AND (b.at < (SELECT day_from FROM part) OR b.at >= (SELECT day_to FROM part))
+        UNION ALL
+        SELECT b.* FROM citadel.visible_index_bucket AS b
+        WHERE b.step = 'hour' AND b.relation_id = ANY (ARRAY(SELECT m.relation_id FROM member AS m))
+            AND b.at >= (SELECT hour_from FROM part) AND b.at < (SELECT least(hour_to, greatest(day_from, hour_from)) FROM part)
+        UNION ALL
+        SELECT b.* FROM citadel.visible_index_bucket AS b
+        WHERE b.step = 'hour' AND b.relation_id = ANY (ARRAY(SELECT m.relation_id FROM member AS m))
+            AND b.at >= (SELECT greatest(hour_from, day_from, day_to) FROM part) AND b.at < (SELECT hour_to FROM part)
+        UNION ALL
+        SELECT b.* FROM citadel.visible_index_bucket AS b
+        WHERE b.step = 'day' AND b.relation_id = ANY (ARRAY(SELECT m.relation_id FROM member AS m))
+            AND b.at >= (SELECT day_from FROM part) AND b.at < (SELECT day_to FROM part)
+        UNION ALL
+        SELECT 'measured', w.relation_id, w.changed_at, 0, 0, 0, w.table_bytes
+        FROM citadel.visible_relation AS w
+        WHERE w.relation_id = ANY (ARRAY(SELECT m.relation_id FROM member AS m)) AND w.table_bytes IS NOT NULL
+            AND w.changed_at >= (SELECT minute_from FROM part) AND w.changed_at < (SELECT minute_to FROM part)
+    ), in_step AS MATERIALIZED (
+        SELECT m.subject, b.relation_id, date_bin(a.step_length, b.at, '2000-01-01 00:00:00+00') AS begins, m.valid_until,
+            sum(b.scans) AS scans, sum(b.rows_read) AS rows_read, sum(b.rows_fetched) AS rows_fetched,
+            (array_agg(b.size_bytes ORDER BY b.at DESC, b.step) FILTER (WHERE b.size_bytes IS NOT NULL))[1] AS size
+        FROM asked AS a, bucket AS b JOIN member AS m ON m.relation_id = b.relation_id AND b.at >= m.valid_from AND b.at < m.valid_until
+        GROUP BY m.subject, b.relation_id, 3, m.valid_until
+    ), before AS MATERIALIZED (
+        SELECT m.subject, m.relation_id, m.valid_until, m.begins, known.size
+        FROM (SELECT m.*, greatest(a.first_step, m.valid_from) AS begins FROM asked AS a, member AS m
+              WHERE m.valid_from < a.ends AND m.valid_until > a.first_step) AS m CROSS JOIN LATERAL (
+            SELECT k.size
+            FROM ((SELECT b.at + interval '1 day' AS at, b.size_bytes AS size
+                   FROM citadel.visible_index_bucket AS b
+                   WHERE b.step = 'day' AND b.relation_id = m.relation_id AND b.at <= m.begins - interval '1 day' AND b.size_bytes IS NOT NULL
+                   ORDER BY b.at DESC LIMIT 1)
+                  UNION ALL
+                  (SELECT b.at + interval '1 hour', b.size_bytes
+                   FROM citadel.visible_index_bucket AS b
+                   WHERE b.step = 'hour' AND b.relation_id = m.relation_id AND b.at <= m.begins - interval '1 hour' AND b.size_bytes IS NOT NULL
+                   ORDER BY b.at DESC LIMIT 1)
+                  UNION ALL
+                  SELECT w.changed_at, w.table_bytes
+                  FROM citadel.visible_relation AS w
+                  WHERE w.relation_id = m.relation_id AND w.changed_at < m.begins AND w.table_bytes IS NOT NULL) AS k
+            ORDER BY k.at DESC LIMIT 1) AS known
+    ), known AS (
+        SELECT s.subject, s.relation_id, s.begins, s.size, s.valid_until FROM in_step AS s WHERE s.size IS NOT NULL
+        UNION ALL
+        SELECT b.subject, b.relation_id, date_bin(a.step_length, b.begins, '2000-01-01 00:00:00+00') - interval '1 microsecond', b.size, b.valid_until
+        FROM asked AS a, before AS b
+    ), sized AS (
+        SELECT k.subject, k.relation_id, k.begins, k.size FROM known AS k
+        UNION ALL
+        SELECT k.subject, k.relation_id, date_bin(a.step_length, k.valid_until, '2000-01-01 00:00:00+00') + interval '1 microsecond', 0
+        FROM asked AS a, (SELECT DISTINCT k.subject, k.relation_id, k.valid_until FROM known AS k) AS k
+        WHERE k.valid_until < a.ends
+    ), change AS (
+        SELECT s.subject, date_bin(a.step_length, s.begins + interval '1 microsecond', '2000-01-01 00:00:00+00') AS begins,
+            s.size - coalesce(lag(s.size) OVER (PARTITION BY s.subject, s.relation_id ORDER BY s.begins), 0) AS size
+        FROM asked AS a, sized AS s
+    ), summed AS (
+        SELECT u.subject, u.begins, sum(u.scans) AS scans, sum(u.rows_read) AS rows_read, sum(u.rows_fetched) AS rows_fetched, sum(u.size) AS size
+        FROM (SELECT s.subject, s.begins, s.scans, s.rows_read, s.rows_fetched, NULL::bigint AS size FROM in_step AS s
+              UNION ALL
+              SELECT c.subject, c.begins, 0, 0, 0, c.size FROM change AS c) AS u
+        GROUP BY u.subject, u.begins
+    ), named AS (
+        SELECT DISTINCT ON (w.relation) w.relation, w.schema_name, w.relation_name, w.indexed_relation, w.indexed_name
+        FROM citadel.visible_relation AS w WHERE w.kind = 'index' ORDER BY w.relation, w.gone_at DESC
+    )
+    SELECT s.begins, s.subject::regclass, n.indexed_relation::regclass, n.schema_name, n.relation_name, n.indexed_name,
+        (sum(s.size) OVER (PARTITION BY s.subject ORDER BY s.begins))::bigint, s.scans::bigint, s.rows_read::bigint, s.rows_fetched::bigint
+    FROM summed AS s LEFT JOIN named AS n ON n.relation = s.subject
+    ORDER BY n.schema_name, n.indexed_name, n.relation_name, s.subject, s.begins
+    $$;
+REVOKE ALL ON FUNCTION citadel.index_history(regclass, timestamptz, timestamptz, interval, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION citadel.index_history(regclass, timestamptz, timestamptz, interval, integer) TO PUBLIC;
+COMMENT ON FUNCTION citadel.index_history(regclass, timestamptz, timestamptz, interval, integer) IS
+    'How an index, or each index of a table (NULL: the max_relations largest, by the hour or longer), was used and grew from from_time (NULL: a day '
+    'before to_time) to to_time (NULL: now), in steps as in table_history(). An index of a partitioned table is the sum of its '
+    'partitions''. Of what is gone, its OID is asked for. Steps in which nothing happened have no row. Owners see their indexes, '
+    'pg_monitor all. Raises 22023 for a step under a minute or with months, and for an empty window.';
