@@ -6,6 +6,7 @@
 extern "C" {
 #include "access/htup_details.h"
 #include "access/stratnum.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_statistic.h"
 #include "catalog/pg_type_d.h"
 #include "nodes/makefuncs.h"
@@ -13,6 +14,7 @@ extern "C" {
 #include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/restrictinfo.h"
+#include "parser/parsetree.h"
 #include "utils/array.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -362,6 +364,23 @@ double allowed_values(Node* clause, double distinct, Oid operator_id) {
     return get_oprrest(operator_id) == F_NEQSEL ? distinct - 1.0 : 1.0;
 }
 
+bool has_row_security(Oid relation) {
+    HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+    if (!HeapTupleIsValid(tuple))
+        return true;
+    const bool found = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relrowsecurity;
+    ReleaseSysCache(tuple);
+    return found;
+}
+
+// Are some of its rows hidden from some? Policies of a partitioned table are not those of its partitions.
+bool hides_rows(const Scan& scan) {
+    int parent = 0;
+    return has_row_security(scan.entry->relid) ||
+           (bms_get_singleton_member(scan.relation->top_parent_relids, &parent) &&
+            has_row_security(planner_rt_fetch(parent, scan.root)->relid));
+}
+
 // Will the condition be the same next month? NULL tests; flags and states when the rows that they let through are
 // clearly fewer, or clearly more, than their share: one value among equals is a category, and the next statement will
 // ask for another. Not keys, names or dates.
@@ -372,6 +391,9 @@ bool is_lasting(const Scan& scan, Node* clause, double selectivity) {
         return true;
     if (IsA(clause, Var) || is_notclause(clause) || IsA(clause, BooleanTest))
         return selectivity <= few / 2.0 || selectivity >= most;
+    // The constant of a predicate is shown to all who may see recommendations: no value out of rows that are hidden.
+    if (hides_rows(scan))
+        return false;
     const List* sides = nullptr;
     Oid operator_id = InvalidOid;
     if (IsA(clause, OpExpr)) {
