@@ -11,30 +11,30 @@ namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr std::size_t most_forced = 16; // bundles that do not fit, at a time
-constexpr std::size_t max_rounds = 400; // of the neighbourhood search
 constexpr double least_bytes = 8192.0;  // a page: gain a byte of next to nothing means nothing
-constexpr double noticeable = 1e-9;     // of the objective
 
 class Searcher : private SearchSpace {
   public:
     explicit Searcher(const SearchProblem& problem)
-        : SearchSpace(problem), problem_(problem), scale_(std::max(objective(initial()), 1e-6)) {}
+        : SearchSpace(problem), problem_(problem), most_operations_(allowance(problem)) {}
 
     SearchAnswer run(const std::vector<char>* start) {
         SearchState best = initial();
-        value_all(best);
-        const SearchState empty = best;
-        SearchState other = best;
-        suspect(existing());
-        grow(best, true);
-        suspect(existing());
-        grow(other, false);
-        keep_better(best, std::move(other));
+        if (start == nullptr || problem_.thorough) {
+            bound_all(best);
+            SearchState other = best;
+            suspect(existing());
+            grow(best, true, true);
+            suspect(existing());
+            grow(other, false, true);
+            keep_better(best, std::move(other));
+        }
         if (start != nullptr) {
-            SearchState from = empty;
+            SearchState from = initial();
             suspect(existing());
             adopt(from, *start);
-            grow(from, true);
+            bound_all(from);
+            grow(from, true, true);
             keep_better(best, std::move(from));
         }
         improve(best);
@@ -56,12 +56,12 @@ class Searcher : private SearchSpace {
     }
 
     // Adds the best bundle again and again, until none gains and fits. Lazy: kept values bound the present ones.
-    void fill(SearchState& state, bool per_byte) {
+    void fill(SearchState& state, bool per_byte, bool all) {
         // Of equals, the one whose indexes were proposed first: ~ puts the lower number on top.
         std::vector<std::pair<double, std::uint32_t>> heap;
         std::vector<Item> flips;
         const auto push = [&](std::uint32_t b) {
-            if (state.value[b] <= threshold())
+            if (state.value[b] <= threshold() || !worth_a_look(state, b))
                 return;
             adding(state, b, flips);
             if (flips.empty())
@@ -73,20 +73,19 @@ class Searcher : private SearchSpace {
             heap.emplace_back(rank(state, state.value[b], flips, per_byte), ~b);
             std::push_heap(heap.begin(), heap.end());
         };
-        const double least = threshold();
-        for (std::uint32_t b = 0; b < bundles(); ++b)
-            if (state.value[b] > least) // of many, few
-                push(b);
+        promising(state, all, looked_at_);
+        for (const std::uint32_t b : looked_at_)
+            push(b);
         while (!heap.empty() && !stopped()) {
             std::pop_heap(heap.begin(), heap.end());
             const std::uint32_t b = ~heap.back().second;
             heap.pop_back();
-            state.value[b] = gain(state, b, flips);
+            set_value(state, b, worth_a_look(state, b) ? gain(state, b, flips) : 0.0);
             if (state.value[b] <= threshold() || flips.empty())
                 continue;
             if (!fits(state, flips)) { // beside what it could stand in for; in its place perhaps
                 adding(state, b, flips);
-                state.value[b] = -change(state, flips);
+                set_value(state, b, -change(state, flips));
                 if (state.value[b] <= threshold() || !fits(state, flips))
                     continue;
             }
@@ -103,7 +102,7 @@ class Searcher : private SearchSpace {
         }
     }
 
-    double threshold() const { return noticeable * scale_; }
+    double threshold() const { return least_gain(); }
 
     // Takes out what the rest can do without, and existing ones that need not stay: of those that what has changed
     // since the last time concerns.
@@ -123,9 +122,9 @@ class Searcher : private SearchSpace {
         return any;
     }
 
-    void grow(SearchState& state, bool per_byte) {
+    void grow(SearchState& state, bool per_byte, bool all = false) {
         for (int i = 0; i < 8; ++i) {
-            fill(state, per_byte);
+            fill(state, per_byte, all);
             if (!prune(state) || stopped())
                 return;
         }
@@ -137,7 +136,7 @@ class Searcher : private SearchSpace {
     }
 
     bool stopped() {
-        if (!halted_ && (operations() > problem_.max_operations || (problem_.stop && problem_.stop())))
+        if (!halted_ && (operations() > most_operations_ || (problem_.stop && problem_.stop())))
             halted_ = true;
         return halted_;
     }
@@ -154,54 +153,70 @@ class Searcher : private SearchSpace {
         }
     }
 
-    // Without `out`, filled up again. The ones taken out may come back.
-    bool try_without(SearchState& best, const std::vector<Item>& out, bool per_byte) {
-        SearchState state = best;
-        take_suspects();
-        take_out(state, out);
-        grow(state, per_byte);
-        if (objective(state) >= objective(best) - threshold())
+    // Keeps what was done since begin() when it is better than before, else takes it back.
+    bool keep_if_better(SearchState& state, double before) {
+        if (objective(state) >= before - threshold()) {
+            roll_back(state);
             return false;
-        best = std::move(state);
+        }
+        commit();
+        for (const Item item : flipped()) {
+            settled_[item] = 0;
+            for (const Item near : neighbours(state, item))
+                settled_[near] = 0;
+        }
         return true;
     }
 
+    // Without `out`, filled up again. The ones taken out may come back.
+    bool try_without(SearchState& state, const std::vector<Item>& out, bool per_byte) {
+        const double before = objective(state);
+        begin(state);
+        take_suspects();
+        take_out(state, out);
+        grow(state, per_byte);
+        return keep_if_better(state, before);
+    }
+
     // With a bundle that does not fit: what loses least a byte makes room.
-    bool try_forced(SearchState& best, std::uint32_t b) {
-        SearchState state = best;
+    bool try_forced(SearchState& state, std::uint32_t b) {
+        const double before = objective(state);
         take_suspects();
         std::vector<Item> flips;
         adding(state, b, flips);
         if (flips.empty() || change(state, flips) == infinity)
             return false;
+        begin(state);
         apply(state, flips);
         refresh_after_adding(state, flips);
+        if (!make_room(state, bundle(b))) {
+            roll_back(state);
+            return false;
+        }
+        grow(state, true);
+        return keep_if_better(state, before);
+    }
+
+    // Takes out what loses least a byte until all fits. False when nothing but what is to be kept could go.
+    bool make_room(SearchState& state, const std::vector<Item>& keep) {
         while (state.bytes > problem_.budget_bytes || state.created.size() > problem_.max_created) {
-            Item worst = 0;
             double least = infinity;
             std::vector<Item> going;
             for (const Item item : state.created) {
-                const std::vector<Item>& forced = bundle(b);
-                if (std::find(forced.begin(), forced.end(), item) != forced.end())
+                if (std::find(keep.begin(), keep.end(), item) != keep.end())
                     continue;
                 const std::vector<Item> out = removing(state, item);
                 const double loss = change(state, out) / std::max(problem_.items[item].bytes, least_bytes);
                 if (loss < least) {
                     least = loss;
-                    worst = item;
                     going = out;
                 }
             }
             if (going.empty())
                 return false;
-            (void)worst;
             apply(state, going);
             refresh_after_removing(state, going);
         }
-        grow(state, true);
-        if (objective(state) >= objective(best) - threshold())
-            return false;
-        best = std::move(state);
         return true;
     }
 
@@ -214,38 +229,54 @@ class Searcher : private SearchSpace {
 
     void improve(SearchState& best) {
         const bool bounded = problem_.budget_bytes != infinity || problem_.max_created < problem_.items.size();
+        settled_.assign(problem_.items.size(), 0);
         for (bool better = true; better && !stopped();) {
             better = false;
-            for (std::size_t i = 0; i < best.created.size() && !stopped(); ++i)
-                better |= try_without(best, {best.created[i]}, true);
+            for (std::size_t i = 0; i < best.created.size() && !stopped(); ++i) {
+                const Item item = best.created[i];
+                if (settled_[item] != 0)
+                    continue;
+                if (try_without(best, {item}, true))
+                    better = true;
+                else
+                    settled_[item] = 1; // until something around it changes
+            }
             if (bounded)
                 better |= force(best);
         }
         if (best.created.size() < 2 || !problem_.thorough)
             return;
-        const std::size_t rounds = bounded ? std::min<std::size_t>(max_rounds, 10 + 2 * best.created.size())
-                                           : std::min<std::size_t>(60, 4 * best.created.size());
+        // Without limits, what is far apart has nothing to do with each other.
+        const std::size_t rounds = (bounded ? 40 : 0) + 2 * best.created.size();
         for (std::size_t round = 0; round < rounds && !stopped(); ++round) {
-            const auto count = static_cast<std::uint32_t>(best.created.size());
-            if (count < 2)
+            if (best.created.size() < 2)
                 return;
-            std::vector<Item> out;
-            const std::uint32_t take = std::min<std::uint32_t>(2 + random(3), count);
-            const Item first = best.created[random(count)];
-            out.push_back(first);
-            for (std::uint32_t i = 1; i < take; ++i)
-                out.push_back(best.created[random(count)]);
-            try_without(best, out, random(3) != 0);
+            take_out_together(best, bounded && random(2) == 0);
         }
         if (bounded)
             force(best);
     }
 
+    // Two to four at once, the first at random, the others at random or among those that serve the same statements.
+    void take_out_together(SearchState& best, bool anywhere) {
+        const auto count = static_cast<std::uint32_t>(best.created.size());
+        const std::uint32_t take = std::min<std::uint32_t>(2 + random(3), count);
+        std::vector<Item> out = {best.created[random(count)]};
+        const std::vector<Item> near = anywhere ? std::vector<Item>{} : neighbours(best, out.front());
+        for (std::uint32_t i = 1; i < take; ++i)
+            if (!near.empty())
+                out.push_back(near[random(static_cast<std::uint32_t>(near.size()))]);
+            else if (anywhere)
+                out.push_back(best.created[random(count)]);
+        if (out.size() > 1)
+            try_without(best, out, random(3) != 0);
+    }
+
     bool force(SearchState& best) {
         std::vector<std::pair<double, std::uint32_t>> bounds;
-        for (std::uint32_t b = 0; b < bundles(); ++b)
-            if (best.value[b] > threshold())
-                bounds.emplace_back(best.value[b], b);
+        promising(best, false, looked_at_);
+        for (const std::uint32_t b : looked_at_)
+            bounds.emplace_back(best.value[b], b);
         std::make_heap(bounds.begin(), bounds.end());
         std::vector<std::pair<double, std::uint32_t>> promising;
         std::vector<Item> flips;
@@ -253,7 +284,7 @@ class Searcher : private SearchSpace {
             std::pop_heap(bounds.begin(), bounds.end());
             const auto [bound, b] = bounds.back();
             bounds.pop_back();
-            best.value[b] = gain(best, b, flips);
+            set_value(best, b, worth_a_look(best, b) ? gain(best, b, flips) : 0.0);
             if (best.value[b] <= threshold() || fits(best, flips))
                 continue;
             if (best.value[b] < bound && !bounds.empty() && best.value[b] < bounds.front().first) {
@@ -283,8 +314,15 @@ class Searcher : private SearchSpace {
         return answer;
     }
 
+    static std::uint64_t allowance(const SearchProblem& problem) {
+        return std::max<std::uint64_t>(problem.least_operations,
+                                       problem.operations_per_statement * problem.statements.size());
+    }
+
     const SearchProblem& problem_;
-    const double scale_;
+    const std::uint64_t most_operations_;
+    std::vector<char> settled_; // an item: taking it out was tried, and nothing around it has changed since
+    std::vector<std::uint32_t> looked_at_;
     std::uint64_t random_ = 88172645463325252ULL;
     bool budget_binding_ = false;
     bool halted_ = false;

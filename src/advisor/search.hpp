@@ -43,11 +43,13 @@ struct SearchProblem {
     std::function<double(std::uint32_t group, const std::vector<Item>& present)> write_cost;
     double budget_bytes = std::numeric_limits<double>::infinity();
     std::size_t max_created = std::numeric_limits<std::size_t>::max();
-    double byte_price = 0.0;                  // what a created byte must bring at least
-    double charge = 0.0;                      // what having an index must bring at least
-    std::uint64_t max_operations = 400000000; // look-ups at plans, after which it settles for what it has
-    bool thorough = true;                     // with the neighbourhood search at random
-    std::function<bool()> stop;               // asked between steps; true: settle for the best so far
+    double byte_price = 0.0; // what a created byte must bring at least
+    double charge = 0.0;     // what having an index must bring at least
+    // Look-ups at plans and bundles, after which it settles for what it has: the larger of the two.
+    std::uint64_t least_operations = 100'000'000;
+    std::uint64_t operations_per_statement = 1'000'000;
+    bool thorough = true;       // with the neighbourhood search at random
+    std::function<bool()> stop; // asked between steps; true: settle for the best so far
 };
 
 struct SearchAnswer {

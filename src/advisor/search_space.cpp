@@ -9,6 +9,9 @@ namespace citadel::advisor {
 namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
+constexpr double noticeable = 1e-9;        // of the objective
+constexpr double least_bytes = 8192.0;     // a page: gain a byte of next to nothing means nothing
+constexpr std::size_t most_promising = 4096; // open bundles that a step looks at, beside those opened lately
 
 } // namespace
 
@@ -23,15 +26,25 @@ SearchState SearchSpace::initial() {
     for (const Item item : existing_)
         state.present[item] = 1;
     state.existing = existing_.size();
+    state.missing.assign(plans_.size(), 0);
+    for (std::size_t plan = 0; plan + 1 < plans_.size(); ++plan)
+        for (std::uint32_t u = plans_[plan].first_used; u < plans_[plan + 1].first_used; ++u)
+            if (state.present[used_[u]] == 0)
+                ++state.missing[plan];
     state.plan.resize(problem_.statements.size());
     for (std::size_t s = 0; s < state.plan.size(); ++s) {
-        state.plan[s] = next_possible(first_plan_[s], state.present);
+        state.plan[s] = next_possible(first_plan_[s], state, 0);
         state.reads += problem_.statements[s].weight * plans_[state.plan[s]].cost;
     }
+    state.written.assign(groups_.size(), 0.0);
     for (std::uint32_t group = 0; group < groups_.size(); ++group)
-        if (written_to_[group] != 0)
-            state.writes += written(group, state.present);
+        if (written_to_[group] != 0) {
+            state.written[group] = written(group, state.present);
+            state.writes += state.written[group];
+        }
     state.value.assign(bundles_.size(), 0.0);
+    state.is_open.assign(bundles_.size(), 0);
+    least_gain_ = noticeable * std::max(objective(state), 1e-6);
     return state;
 }
 
@@ -45,16 +58,24 @@ bool SearchSpace::possible(std::uint32_t plan, const std::vector<char>& present)
     return true;
 }
 
-std::uint32_t SearchSpace::next_possible(std::uint32_t plan, const std::vector<char>& present) {
-    while (!possible(plan, present))
+// From `plan` on. `coming`: so many items are flipped to be there that the count of what is missing does not know of.
+std::uint32_t SearchSpace::next_possible(std::uint32_t plan, const SearchState& state, std::size_t coming) {
+    while (state.missing[plan] > coming || !possible(plan, state.present)) {
         ++plan;
+        ++operations_;
+    }
     return plan;
 }
 
-// The flips are made in state.present. Leaves the statements whose plan changes in touched_, with the plan in planned_.
+// The flips are made in state.present, but not in state.missing. Leaves the statements whose plan changes in touched_,
+// with the plan in planned_.
 void SearchSpace::find_plans(const SearchState& state, const std::vector<Item>& flips) {
     touched_.clear();
     ++stamp_;
+    const auto coming = static_cast<std::size_t>(
+        std::count_if(flips.begin(), flips.end(), [&](Item item) { return state.present[item] != 0; }));
+    // With one item that comes and none that goes, what misses one alone misses that one.
+    const bool single = coming == 1 && flips.size() == 1;
     const auto touch = [&](std::uint32_t s, std::uint32_t plan) {
         if (seen_[s] != stamp_) {
             seen_[s] = stamp_;
@@ -62,21 +83,26 @@ void SearchSpace::find_plans(const SearchState& state, const std::vector<Item>& 
         }
         planned_[s] = plan;
     };
-    for (const Item item : flips)
-        if (state.present[item] == 0)
-            for (const Uses& uses : uses_of_[item])
-                if (const std::uint32_t plan = state.plan[uses.statement]; uses_item(plan, item))
-                    touch(uses.statement, next_possible(plan + 1, state.present));
+    if (coming < flips.size())
+        for (const Item item : flips)
+            if (state.present[item] == 0)
+                for (const Uses& uses : uses_of_[item])
+                    if (const std::uint32_t plan = state.plan[uses.statement]; uses_item(plan, item))
+                        touch(uses.statement, next_possible(plan + 1, state, coming));
     for (const Item item : flips)
         if (state.present[item] != 0)
             for (const Uses& uses : uses_of_[item]) {
                 const std::uint32_t s = uses.statement;
                 const std::uint32_t now = seen_[s] == stamp_ ? planned_[s] : state.plan[s];
-                for (std::uint32_t u = uses.first; u < uses.end && using_plans_[u] < now; ++u)
-                    if (possible(using_plans_[u], state.present)) {
-                        touch(s, using_plans_[u]);
+                std::uint32_t u = uses.first;
+                for (; u < uses.end && using_plans_[u] < now; ++u) {
+                    const std::uint32_t plan = using_plans_[u];
+                    if (state.missing[plan] <= coming && (single || possible(plan, state.present))) {
+                        touch(s, plan);
                         break;
                     }
+                }
+                operations_ += u - uses.first + 1;
             }
 }
 
@@ -90,6 +116,17 @@ bool SearchSpace::uses_item(std::uint32_t plan, Item item) {
 void SearchSpace::flip(SearchState& state, const std::vector<Item>& flips) {
     for (const Item item : flips)
         state.present[item] = state.present[item] == 0 ? 1 : 0;
+}
+
+void SearchSpace::flip_for_good(SearchState& state, Item item) {
+    const bool comes = state.present[item] == 0;
+    state.present[item] = comes ? 1 : 0;
+    if (uses_of_[item].empty())
+        return;
+    const std::uint32_t end = uses_of_[item].back().end;
+    for (std::uint32_t u = uses_of_[item].front().first; u < end; ++u)
+        state.missing[using_plans_[u]] += comes ? static_cast<std::uint16_t>(-1) : std::uint16_t{1};
+    operations_ += end - uses_of_[item].front().first;
 }
 
 double SearchSpace::change(SearchState& state, const std::vector<Item>& flips) {
@@ -111,109 +148,6 @@ double SearchSpace::change(SearchState& state, const std::vector<Item>& flips) {
     return difference;
 }
 
-void SearchSpace::prepare_statements() {
-    for (std::uint32_t s = 0; s < problem_.statements.size(); ++s) {
-        std::vector<KnownPlan> plans = problem_.statements[s].plans;
-        std::stable_sort(plans.begin(), plans.end(), [](const KnownPlan& a, const KnownPlan& b) {
-            return a.cost != b.cost ? a.cost < b.cost : a.used.size() < b.used.size();
-        });
-        // What needs nothing ends the list: nothing dearer is ever taken.
-        const auto last =
-            std::find_if(plans.begin(), plans.end(), [](const KnownPlan& plan) { return plan.used.empty(); });
-        if (last == plans.end())
-            plans.push_back(KnownPlan{infinity, {}});
-        else
-            plans.erase(last + 1, plans.end());
-        drop_dominated(plans);
-        first_plan_.push_back(static_cast<std::uint32_t>(plans_.size()));
-        for (const KnownPlan& plan : plans) {
-            plans_.push_back({plan.cost, s, static_cast<std::uint32_t>(used_.size()), no_bundle});
-            used_.insert(used_.end(), plan.used.begin(), plan.used.end());
-        }
-    }
-    first_plan_.push_back(static_cast<std::uint32_t>(plans_.size()));
-    plans_.push_back({infinity, 0, static_cast<std::uint32_t>(used_.size()), no_bundle});
-    seen_.assign(problem_.statements.size(), 0);
-    planned_.assign(problem_.statements.size(), 0);
-}
-
-void SearchSpace::drop_dominated(std::vector<KnownPlan>& plans) {
-    std::vector<KnownPlan> kept;
-    for (KnownPlan& plan : plans)
-        if (std::none_of(kept.begin(), kept.end(), [&](const KnownPlan& cheaper) {
-                return std::includes(plan.used.begin(), plan.used.end(), cheaper.used.begin(), cheaper.used.end());
-            }))
-            kept.push_back(std::move(plan));
-    plans = std::move(kept);
-}
-
-void SearchSpace::prepare_items() {
-    const std::size_t count = problem_.items.size();
-    uses_of_.resize(count);
-    covering_.resize(count);
-    std::vector<std::vector<std::uint32_t>> plans_of(count);
-    for (std::uint32_t plan = 0; plan + 1 < plans_.size(); ++plan)
-        for (std::uint32_t u = plans_[plan].first_used; u < plans_[plan + 1].first_used; ++u)
-            plans_of[used_[u]].push_back(plan);
-    for (Item i = 0; i < count; ++i)
-        for (const std::uint32_t plan : plans_of[i]) {
-            const auto end = static_cast<std::uint32_t>(using_plans_.size());
-            if (uses_of_[i].empty() || uses_of_[i].back().statement != plans_[plan].statement)
-                uses_of_[i].push_back({plans_[plan].statement, end, end});
-            using_plans_.push_back(plan);
-            ++uses_of_[i].back().end;
-        }
-    for (Item i = 0; i < count; ++i) {
-        const SearchItem& item = problem_.items[i];
-        if (item.group >= groups_.size())
-            groups_.resize(item.group + 1);
-        if (item.existing)
-            existing_.push_back(i);
-        if (item.existing || !uses_of_[i].empty())
-            groups_[item.group].push_back(i);
-        for (const Item covered : item.covered)
-            covering_[covered].push_back(i);
-    }
-    written_to_.assign(groups_.size(), 0);
-    if (problem_.write_cost)
-        for (std::uint32_t group = 0; group < groups_.size(); ++group)
-            written_to_[group] =
-                problem_.write_cost(group, groups_[group]) != 0.0 || problem_.write_cost(group, {}) != 0.0 ? 1 : 0;
-}
-
-void SearchSpace::prepare_bundles() {
-    std::map<std::vector<Item>, std::vector<std::uint32_t>> bundles;
-    bundles_of_item_.resize(problem_.items.size());
-    for (std::uint32_t plan = 0; plan + 1 < plans_.size(); ++plan) {
-        std::vector<Item> items;
-        for (std::uint32_t u = plans_[plan].first_used; u < plans_[plan + 1].first_used; ++u)
-            if (!problem_.items[used_[u]].existing)
-                items.push_back(used_[u]);
-        if (!items.empty())
-            bundles[std::move(items)].push_back(plan);
-    }
-    for (auto& [items, plans] : bundles) {
-        const auto b = static_cast<std::uint32_t>(bundles_.size());
-        for (const std::uint32_t plan : plans)
-            plans_[plan].bundle = b;
-        for (const Item item : items)
-            bundles_of_item_[item].push_back(b);
-        bundles_.push_back(items);
-    }
-    refreshed_mark_.assign(bundles_.size(), 0);
-}
-
-void SearchSpace::order_used() {
-    for (std::size_t plan = 0; plan + 1 < plans_.size(); ++plan)
-        std::sort(used_.begin() + plans_[plan].first_used, used_.begin() + plans_[plan + 1].first_used,
-                  [&](Item a, Item b) {
-                      const std::size_t uses_a = bundles_of_item_[a].size();
-                      const std::size_t uses_b = bundles_of_item_[b].size();
-                      return uses_a != uses_b ? uses_a < uses_b : a < b;
-                  });
-    suspected_.assign(problem_.items.size(), 0);
-}
-
 void SearchSpace::suspect(const std::vector<Item>& items) {
     for (const Item item : items)
         if (suspected_[item] == 0) {
@@ -233,6 +167,21 @@ void SearchSpace::suspect_around(const SearchState& state, const std::vector<Ite
                     suspects_.push_back(used);
                 }
         }
+}
+
+std::vector<Item> SearchSpace::neighbours(const SearchState& state, Item item) const {
+    std::vector<Item> found;
+    for (const Uses& uses : uses_of_[item]) {
+        const std::uint32_t first = plans_[first_plan_[uses.statement]].first_used;
+        const std::uint32_t end = plans_[first_plan_[uses.statement + 1]].first_used;
+        for (std::uint32_t u = first; u < end; ++u)
+            if (const Item other = used_[u];
+                other != item && state.present[other] != 0 && !problem_.items[other].existing)
+                found.push_back(other);
+    }
+    std::sort(found.begin(), found.end());
+    found.erase(std::unique(found.begin(), found.end()), found.end());
+    return found;
 }
 
 std::vector<Item> SearchSpace::take_suspects() {
@@ -257,18 +206,16 @@ double SearchSpace::other_change(const SearchState& state, const std::vector<Ite
                     state.present[covered] == 0 && !stood_in_for(state, covered))
                     allowed = false;
     }
+    touched_groups_.clear();
     if (!writes)
         return difference;
-    std::vector<std::uint32_t> groups;
     for (const Item item : flips)
         if (const std::uint32_t group = problem_.items[item].group;
-            written_to_[group] != 0 && std::find(groups.begin(), groups.end(), group) == groups.end())
-            groups.push_back(group);
-    std::vector<char> before = state.present;
-    for (const Item item : flips)
-        before[item] = before[item] == 0 ? 1 : 0;
-    for (const std::uint32_t group : groups)
-        difference += written(group, state.present) - written(group, before);
+            written_to_[group] != 0 &&
+            std::find(touched_groups_.begin(), touched_groups_.end(), group) == touched_groups_.end())
+            touched_groups_.push_back(group);
+    for (const std::uint32_t group : touched_groups_)
+        difference += written(group, state.present) - state.written[group];
     return difference;
 }
 
@@ -304,6 +251,8 @@ void SearchSpace::apply(SearchState& state, const std::vector<Item>& flips) {
         const double dearer = problem_.statements[s].weight * (plans_[planned_[s]].cost - plans_[state.plan[s]].cost);
         reads += dearer;
         changed_.push_back({s, dearer});
+        if (journal_.on)
+            journal_.plans.emplace_back(s, state.plan[s]);
         state.plan[s] = planned_[s];
     }
     state.reads += reads;
@@ -320,10 +269,47 @@ void SearchSpace::apply(SearchState& state, const std::vector<Item>& flips) {
             state.created.erase(std::find(state.created.begin(), state.created.end(), item));
             state.bytes -= problem_.items[item].bytes;
         }
+        flip_for_good(state, item);
     }
-    flip(state, flips);
+    if (journal_.on)
+        journal_.flipped.insert(journal_.flipped.end(), flips.begin(), flips.end());
+    for (const std::uint32_t group : touched_groups_) {
+        if (journal_.on)
+            journal_.written.emplace_back(group, state.written[group]);
+        state.written[group] = written(group, state.present);
+    }
     suspect_around(state, flips);
     state.writes += difference - charges - reads;
+}
+
+void SearchSpace::begin(const SearchState& state) {
+    journal_.on = true;
+    journal_.plans.clear();
+    journal_.values.clear();
+    journal_.written.clear();
+    journal_.flipped.clear();
+    journal_.created = state.created;
+    journal_.reads = state.reads;
+    journal_.writes = state.writes;
+    journal_.bytes = state.bytes;
+    journal_.existing = state.existing;
+}
+
+void SearchSpace::roll_back(SearchState& state) {
+    journal_.on = false;
+    for (auto entry = journal_.plans.rbegin(); entry != journal_.plans.rend(); ++entry)
+        state.plan[entry->first] = entry->second;
+    for (auto entry = journal_.values.rbegin(); entry != journal_.values.rend(); ++entry)
+        set_value(state, entry->first, entry->second);
+    for (auto entry = journal_.written.rbegin(); entry != journal_.written.rend(); ++entry)
+        state.written[entry->first] = entry->second;
+    for (const Item item : journal_.flipped)
+        flip_for_good(state, item);
+    state.created = journal_.created;
+    state.reads = journal_.reads;
+    state.writes = journal_.writes;
+    state.bytes = journal_.bytes;
+    state.existing = journal_.existing;
 }
 
 void SearchSpace::adding(const SearchState& state, std::uint32_t b, std::vector<Item>& flips) const {
@@ -389,9 +375,101 @@ double SearchSpace::gain(SearchState& state, std::uint32_t b, std::vector<Item>&
     return keeping;
 }
 
-void SearchSpace::value_all(SearchState& state) {
-    for (std::uint32_t b = 0; b < bundles_.size(); ++b)
-        state.value[b] = gain(state, b, scratch_);
+// Is there a statement that gets cheaper by exactly these, or something that they could stand in for? If not, whatever
+// they gain a smaller bundle gains as well, or one with an index that is there already.
+bool SearchSpace::worth_a_look(const SearchState& state, std::uint32_t b) {
+    operations_ += plans_of_bundle_[b].size();
+    for (const std::uint32_t plan : plans_of_bundle_[b])
+        if (plan < state.plan[plans_[plan].statement])
+            return true;
+    for (const Item item : bundles_[b])
+        if (state.present[item] == 0)
+            for (const Item covered : problem_.items[item].covered)
+                if (state.present[covered] != 0)
+                    return true;
+    return false;
+}
+
+// Bounds instead of values: what statements gain by exactly these indexes, and by each of them alone.
+void SearchSpace::bound_all(SearchState& state) {
+    std::vector<double> alone(problem_.items.size(), 0.0);
+    std::vector<double> together(bundles_.size(), 0.0);
+    for (std::uint32_t b = 0; b < bundles_.size(); ++b) {
+        operations_ += plans_of_bundle_[b].size();
+        for (const std::uint32_t plan : plans_of_bundle_[b]) {
+            const std::uint32_t s = plans_[plan].statement;
+            if (plan < state.plan[s])
+                together[b] += problem_.statements[s].weight * (plans_[state.plan[s]].cost - plans_[plan].cost);
+        }
+        // One that misses a single index is what that index gains beside those that are there.
+        const auto missing = std::find_if(bundles_[b].begin(), bundles_[b].end(),
+                                          [&](Item item) { return state.present[item] == 0; });
+        if (missing != bundles_[b].end() && std::none_of(missing + 1, bundles_[b].end(), [&](Item item) {
+                return state.present[item] == 0;
+            }))
+            alone[*missing] += together[b];
+    }
+    for (std::uint32_t b = 0; b < bundles_.size(); ++b) {
+        bool replaces = false;
+        double bound = together[b];
+        for (const Item item : bundles_[b])
+            if (state.present[item] == 0) {
+                bound += alone[item];
+                for (const Item covered : problem_.items[item].covered)
+                    replaces = replaces || state.present[covered] != 0;
+            }
+        set_value(state, b, replaces ? gain(state, b, scratch_) : bound);
+    }
+}
+
+void SearchSpace::set_value(SearchState& state, std::uint32_t b, double value) {
+    if (journal_.on)
+        journal_.values.emplace_back(b, state.value[b]);
+    state.value[b] = value;
+    if (value > least_gain_ && state.is_open[b] == 0) {
+        state.is_open[b] = 1;
+        state.open.push_back(b);
+    }
+}
+
+// Closes what is worth nothing any more, and puts what promises most a byte first.
+void SearchSpace::rank_open(SearchState& state) {
+    std::vector<std::pair<double, std::uint32_t>> ranks;
+    for (const std::uint32_t b : state.open) {
+        if (state.value[b] <= least_gain_) {
+            state.is_open[b] = 0;
+            continue;
+        }
+        double bytes = 0.0;
+        for (const Item item : bundles_[b])
+            bytes += state.present[item] != 0 ? 0.0 : problem_.items[item].bytes;
+        ranks.emplace_back(-state.value[b] / std::max(bytes, least_bytes), b);
+    }
+    operations_ += state.open.size();
+    if (ranks.size() > most_promising)
+        std::nth_element(ranks.begin(), ranks.begin() + most_promising, ranks.end());
+    state.open.clear();
+    for (const auto& [rank, b] : ranks)
+        state.open.push_back(b);
+    state.ranked = state.open.size();
+}
+
+void SearchSpace::promising(SearchState& state, bool all, std::vector<std::uint32_t>& found) {
+    if (!all && state.open.size() - state.ranked > most_promising)
+        rank_open(state);
+    found.clear();
+    std::size_t looked = 0;
+    const auto look = [&](std::size_t first, std::size_t end) {
+        looked += end - first;
+        for (std::size_t i = first; i < end; ++i)
+            if (const std::uint32_t b = state.open[i]; state.value[b] > least_gain_)
+                found.push_back(b);
+    };
+    look(0, all ? state.ranked : std::min(state.ranked, most_promising));
+    look(state.ranked, state.open.size());
+    operations_ += looked;
+    if (looked > 2 * found.size() + 64)
+        rank_open(state);
 }
 
 bool SearchSpace::take(std::uint32_t b) {
@@ -404,7 +482,7 @@ bool SearchSpace::take(std::uint32_t b) {
 
 void SearchSpace::refresh(SearchState& state, std::uint32_t b) {
     if (take(b))
-        state.value[b] = gain(state, b, scratch_);
+        set_value(state, b, gain(state, b, scratch_));
 }
 
 bool SearchSpace::has_all(const std::vector<Item>& bundle, const std::vector<Item>& items) {
@@ -424,7 +502,7 @@ const std::vector<std::uint32_t>& SearchSpace::refresh_after_adding(SearchState&
             if (!plain || !has_all(bundles_[b], flips))
                 refresh(state, b);
             else if (take(b))
-                state.value[b] -= gained;
+                set_value(state, b, state.value[b] - gained);
         }
     return refreshed_;
 }
@@ -442,13 +520,13 @@ void SearchSpace::refresh_after_removing(SearchState& state, const std::vector<I
             if (!plain)
                 refresh(state, b);
             else if (take(b))
-                state.value[b] += lost;
+                set_value(state, b, state.value[b] + lost);
         }
     for (const auto& [s, dearer] : changed)
         if (dearer > 0.0)
             for (std::uint32_t plan = first_plan_[s]; plan < state.plan[s]; ++plan)
                 if (const std::uint32_t b = plans_[plan].bundle; b != no_bundle && refreshed_mark_[b] != refresh_stamp_)
-                    state.value[b] += dearer;
+                    set_value(state, b, state.value[b] + dearer);
 }
 
 } // namespace citadel::advisor

@@ -14,9 +14,14 @@ namespace citadel::advisor {
 // A set of indexes under construction, with the cost of every statement kept up to date.
 struct SearchState {
     std::vector<char> present;
-    std::vector<std::uint32_t> plan; // a statement: its cheapest plan that is possible, in the row of all plans
-    std::vector<Item> created;       // in the order of choice
-    std::vector<double> value;       // a bundle: adding it gains that at most
+    std::vector<std::uint32_t> plan;    // a statement: its cheapest plan that is possible, in the row of all plans
+    std::vector<std::uint16_t> missing; // a plan: how many of its items are not there
+    std::vector<double> written;        // a group: what its writes cost
+    std::vector<Item> created;          // in the order of choice
+    std::vector<double> value;          // a bundle: adding it gains that at most
+    std::vector<std::uint32_t> open;    // every bundle whose value is worth a look, and perhaps others
+    std::vector<char> is_open;          // a bundle: in `open`
+    std::size_t ranked = 0;             // of `open`: that many are sorted by what they promise a byte
     double reads = 0.0;
     double writes = 0.0;
     double bytes = 0.0; // of created ones
@@ -25,12 +30,7 @@ struct SearchState {
 
 class SearchSpace {
   public:
-    explicit SearchSpace(const SearchProblem& problem) : problem_(problem) {
-        prepare_statements();
-        prepare_items();
-        prepare_bundles();
-        order_used();
-    }
+    explicit SearchSpace(const SearchProblem& problem);
 
     double objective(const SearchState& state) const;
     SearchState initial();
@@ -46,17 +46,35 @@ class SearchSpace {
     bool fits(const SearchState& state, const std::vector<Item>& flips) const;
     // The gain of a bundle; the better of letting go what it stands in for, and keeping it.
     double gain(SearchState& state, std::uint32_t b, std::vector<Item>& flips);
-    void value_all(SearchState& state);
+    // Gives every bundle a value that it cannot exceed.
+    void bound_all(SearchState& state);
+    bool worth_a_look(const SearchState& state, std::uint32_t b);
+    void set_value(SearchState& state, std::uint32_t b, double value);
     // Indexes came: gains elsewhere can only have shrunk, except those of bundles that need fewer now. Returns these.
     const std::vector<std::uint32_t>& refresh_after_adding(SearchState& state, const std::vector<Item>& flips);
     // Indexes went: a statement that costs more now has that much more to gain.
     void refresh_after_removing(SearchState& state, const std::vector<Item>& flips);
+    // The open bundles that a step has a look at: unless it wants all, of very many the most promising and those opened
+    // lately.
+    void promising(SearchState& state, bool all, std::vector<std::uint32_t>& found);
+
+    // From here on what happens to the state is written down, so that it can be taken back: a step costs as much as it
+    // changes, not as much as there is.
+    void begin(const SearchState& state);
+    void roll_back(SearchState& state);
+    void commit() { journal_.on = false; }
+    // What came or went since begin().
+    const std::vector<Item>& flipped() const { return journal_.flipped; }
 
     // Items that somebody might do without since the last time they were taken: used by statements that have a plan
     // with one that came or went.
     std::vector<Item> take_suspects();
     void suspect(const std::vector<Item>& items);
+    // The created items that plans of the same statements use.
+    std::vector<Item> neighbours(const SearchState& state, Item item) const;
 
+    // Less is no difference.
+    double least_gain() const { return least_gain_; }
     const SearchProblem& problem() const { return problem_; }
     std::uint32_t bundles() const { return static_cast<std::uint32_t>(bundles_.size()); }
     const std::vector<Item>& bundle(std::uint32_t b) const { return bundles_[b]; }
@@ -84,7 +102,20 @@ class SearchSpace {
         std::uint32_t statement;
         double dearer; // weighted
     };
+    struct Journal {
+        bool on = false;
+        std::vector<std::pair<std::uint32_t, std::uint32_t>> plans; // a statement: its plan before
+        std::vector<std::pair<std::uint32_t, double>> values;       // a bundle: its value before
+        std::vector<std::pair<std::uint32_t, double>> written;      // a group
+        std::vector<Item> flipped;
+        std::vector<Item> created;
+        double reads = 0.0;
+        double writes = 0.0;
+        double bytes = 0.0;
+        std::size_t existing = 0;
+    };
 
+    // In search_plans.cpp.
     void prepare_statements();
     // A plan that needs more and costs no less than another is never taken.
     static void drop_dominated(std::vector<KnownPlan>& plans);
@@ -92,11 +123,14 @@ class SearchSpace {
     void prepare_bundles();
     // The rarest first: that one decides most often that a plan is not possible.
     void order_used();
+
     void suspect_around(const SearchState& state, const std::vector<Item>& flips);
     bool possible(std::uint32_t plan, const std::vector<char>& present);
-    std::uint32_t next_possible(std::uint32_t plan, const std::vector<char>& present);
+    std::uint32_t next_possible(std::uint32_t plan, const SearchState& state, std::size_t coming);
     bool uses_item(std::uint32_t plan, Item item);
     static void flip(SearchState& state, const std::vector<Item>& flips);
+    // Also in the count of what plans miss.
+    void flip_for_good(SearchState& state, Item item);
     void find_plans(const SearchState& state, const std::vector<Item>& flips);
     // Writes and charges of flips that are made in the state; clears `allowed` when an existing index goes that nothing
     // stands in for.
@@ -108,6 +142,7 @@ class SearchSpace {
     bool take(std::uint32_t b); // for the first time in this round
     void refresh(SearchState& state, std::uint32_t b);
     static bool has_all(const std::vector<Item>& bundle, const std::vector<Item>& items);
+    void rank_open(SearchState& state);
 
     const SearchProblem& problem_;
     std::vector<Plan> plans_;
@@ -120,6 +155,7 @@ class SearchSpace {
     std::vector<std::vector<Item>> groups_;
     std::vector<char> written_to_;           // a group: do its indexes cost anything
     std::vector<std::vector<Item>> bundles_; // indexes that a plan needs together; none of them existing
+    std::vector<std::vector<std::uint32_t>> plans_of_bundle_; // that need just its indexes, and perhaps existing ones
     std::vector<std::vector<std::uint32_t>> bundles_of_item_;
     std::vector<std::uint64_t> seen_;    // a statement: in touched_ if it equals stamp_
     std::vector<std::uint32_t> planned_; // its plan then
@@ -130,7 +166,10 @@ class SearchSpace {
     std::vector<std::uint64_t> refreshed_mark_;
     std::vector<std::uint32_t> refreshed_;
     std::vector<Item> scratch_;
+    std::vector<std::uint32_t> touched_groups_; // by the last other_change(): written to
     std::map<std::pair<std::uint32_t, std::vector<Item>>, double> written_;
+    Journal journal_;
+    double least_gain_ = 0.0;
     double last_change_ = 0.0; // by the last apply()
     std::uint64_t stamp_ = 0;
     std::uint64_t refresh_stamp_ = 0;
