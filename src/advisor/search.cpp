@@ -155,7 +155,7 @@ class Searcher : private SearchSpace {
 
     // Keeps what was done since begin() when it is better than before, else takes it back.
     bool keep_if_better(SearchState& state, double before) {
-        if (objective(state) >= before - threshold()) {
+        if (objective(state) >= before + patience_ - threshold()) {
             roll_back(state);
             return false;
         }
@@ -247,12 +247,23 @@ class Searcher : private SearchSpace {
         if (best.created.size() < 2 || !problem_.thorough)
             return;
         // Without limits, what is far apart has nothing to do with each other.
-        const std::size_t rounds = (bounded ? 40 : 0) + 2 * best.created.size();
+        const std::size_t rounds = (bounded ? 100 : 0) + 2 * best.created.size();
+        SearchState state = best;
         for (std::size_t round = 0; round < rounds && !stopped(); ++round) {
-            if (best.created.size() < 2)
-                return;
-            take_out_together(best, bounded && random(2) == 0);
+            if (state.created.size() < 2)
+                break;
+            // What one index gains is about that share of the objective.
+            patience_ = !bounded ? 0.0
+                                 : 0.1 * objective(best) / static_cast<double>(best.created.size()) *
+                                       (1.0 - static_cast<double>(round) / static_cast<double>(rounds));
+            if (bounded && round % 4 == 3)
+                force_any(state);
+            else
+                take_out_together(state, bounded && random(2) == 0);
+            if (objective(state) < objective(best) - threshold())
+                best = state;
         }
+        patience_ = 0.0;
         if (bounded)
             force(best);
     }
@@ -270,6 +281,16 @@ class Searcher : private SearchSpace {
                 out.push_back(best.created[random(count)]);
         if (out.size() > 1)
             try_without(best, out, random(3) != 0);
+    }
+
+    // Any bundle that gains something, whether it fits or not.
+    void force_any(SearchState& best) {
+        promising(best, false, looked_at_);
+        if (looked_at_.empty())
+            return;
+        const std::uint32_t b = looked_at_[random(static_cast<std::uint32_t>(looked_at_.size()))];
+        if (worth_a_look(best, b))
+            try_forced(best, b);
     }
 
     bool force(SearchState& best) {
@@ -326,6 +347,7 @@ class Searcher : private SearchSpace {
     std::uint64_t random_ = 88172645463325252ULL;
     bool budget_binding_ = false;
     bool halted_ = false;
+    double patience_ = 0.0;
 };
 
 } // namespace

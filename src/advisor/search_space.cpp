@@ -9,8 +9,8 @@ namespace citadel::advisor {
 namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
-constexpr double noticeable = 1e-9;        // of the objective
-constexpr double least_bytes = 8192.0;     // a page: gain a byte of next to nothing means nothing
+constexpr double noticeable = 1e-9;          // of the objective
+constexpr double least_bytes = 8192.0;       // a page: gain a byte of next to nothing means nothing
 constexpr std::size_t most_promising = 4096; // open bundles that a step looks at, beside those opened lately
 
 } // namespace
@@ -402,11 +402,10 @@ void SearchSpace::bound_all(SearchState& state) {
                 together[b] += problem_.statements[s].weight * (plans_[state.plan[s]].cost - plans_[plan].cost);
         }
         // One that misses a single index is what that index gains beside those that are there.
-        const auto missing = std::find_if(bundles_[b].begin(), bundles_[b].end(),
-                                          [&](Item item) { return state.present[item] == 0; });
-        if (missing != bundles_[b].end() && std::none_of(missing + 1, bundles_[b].end(), [&](Item item) {
-                return state.present[item] == 0;
-            }))
+        const auto missing =
+            std::find_if(bundles_[b].begin(), bundles_[b].end(), [&](Item item) { return state.present[item] == 0; });
+        if (missing != bundles_[b].end() &&
+            std::none_of(missing + 1, bundles_[b].end(), [&](Item item) { return state.present[item] == 0; }))
             alone[*missing] += together[b];
     }
     for (std::uint32_t b = 0; b < bundles_.size(); ++b) {

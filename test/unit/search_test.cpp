@@ -69,16 +69,16 @@ SearchProblem random_problem(unsigned seed, bool writes) {
 
 TEST(AdvisorSearch, FindsTheBestSetOfSmallWorkloads) {
     int exact = 0;
-    constexpr int tries = 60;
+    constexpr int tries = 200;
     for (unsigned seed = 1; seed <= tries; ++seed) {
         const SearchProblem problem = random_problem(seed, seed % 2 == 0);
         const SearchAnswer answer = search_indexes(problem);
         const double best = best_by_trying_all(problem);
         EXPECT_NEAR(answer.objective, objective_of(problem, answer.present), 1e-6 * best) << "seed " << seed;
-        EXPECT_LE(answer.objective, best * 1.03) << "seed " << seed;
+        EXPECT_LE(answer.objective, best * 1.15) << "seed " << seed;
         exact += answer.objective <= best * 1.000001 ? 1 : 0;
     }
-    EXPECT_GE(exact, tries * 9 / 10);
+    EXPECT_GE(exact, tries * 97 / 100);
 }
 
 TEST(AdvisorSearch, KeepsBudgetAndNumber) {
