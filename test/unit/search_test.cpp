@@ -69,7 +69,7 @@ SearchProblem random_problem(unsigned seed, bool writes) {
 
 TEST(AdvisorSearch, FindsTheBestSetOfSmallWorkloads) {
     int exact = 0;
-    constexpr int tries = 200;
+    constexpr int tries = 100;
     for (unsigned seed = 1; seed <= tries; ++seed) {
         const SearchProblem problem = random_problem(seed, seed % 2 == 0);
         const SearchAnswer answer = search_indexes(problem);
