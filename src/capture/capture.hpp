@@ -94,6 +94,8 @@ std::vector<ParameterSet> parameter_sets(uint64_t query_id, uint32_t user);
 
 // The next run of this statement in this database counts the rows of its plan nodes.
 void count_rows_once(uint64_t query_id);
+// The next run of this statement in this database, fast or slow, writes down its plan, unless that is known.
+void write_plan_once(uint64_t query_id);
 
 Counters counters();
 

@@ -173,6 +173,10 @@ void count_rows_once(uint64_t query_id) {
     buffer().arm(MyDatabaseId, query_id, armed_row_counts);
 }
 
+void write_plan_once(uint64_t query_id) {
+    buffer().arm(MyDatabaseId, query_id, armed_plan_at_start);
+}
+
 bool samples_half_full() {
     return buffer().samples_used() >= buffer().sample_capacity() / 2;
 }

@@ -5,7 +5,10 @@
 #include "pg/server.hpp"
 
 #include "capture/capture.hpp"
+#include "history/attribution_pg.hpp"
+#include "history/ddl_log_pg.hpp"
 #include "history/history.hpp"
+#include "history/settings_log_pg.hpp"
 #include "history/tasks_pg.hpp"
 #include "jobs/jobs.hpp"
 #include "jobs/schedule.hpp"
@@ -82,6 +85,7 @@ void transaction_ended(XactEvent event, void*) {
     }
     answering_drain = answering_snapshot = 0;
     drain_ended(committed);
+    ddl_ended(committed);
     counted_runs_ended(committed);
 }
 
@@ -121,12 +125,20 @@ uint64 requests() {
     return asked;
 }
 
+// Before the minutes in which they make a difference.
+void store_changes() {
+    store_ddl();
+    store_setting_changes();
+}
+
 void drain_tick() {
     take_desk();
     answering_drain = requests();
     drain();
-    if (answering_drain > own_desk->drained)
+    if (answering_drain > own_desk->drained) {
+        store_changes();
         store_counted_runs(true);
+    }
 }
 
 void snapshot_tick() {
@@ -137,6 +149,8 @@ void snapshot_tick() {
 
 void statements_tick() {
     take_desk();
+    watch_waits(pg::now());
+    store_changes();
     store_counted_runs(false);
 }
 
@@ -147,6 +161,17 @@ bool drain_urgent() {
 
 bool snapshot_urgent() {
     return own_desk != nullptr && own_desk->asked > own_desk->snapped;
+}
+
+// In any backend. When the lock is busy the answer is yes: nobody waits for it.
+bool scheduler_reads_here() {
+    if (desks == nullptr || !LWLockConditionalAcquire(desk_lock, LW_SHARED))
+        return desks != nullptr;
+    bool found = false;
+    for (const Desk* desk = desks; desk != desks + desk_count() && !found; ++desk)
+        found = desk->database == MyDatabaseId && desk->scheduler_pid != 0;
+    LWLockRelease(desk_lock);
+    return found;
 }
 
 // --- citadel.collect()
@@ -242,6 +267,7 @@ bool record_source(const char* source, TimestampTz at, const std::function<void(
 
 void install() {
     pg::register_shared_memory({memory_name, memory_size, attach, 1});
+    install_ddl_log(scheduler_reads_here);
     jobs::register_tick({"drain", drain_tick, [] { return settings::sample_interval_s * 1000; }, drain_urgent});
     jobs::register_tick({"statements", statements_tick, [] { return statements_period_ms; }});
     jobs::register_tick({"snapshot", snapshot_tick, [] { return snapshot_period_ms; }, snapshot_urgent});

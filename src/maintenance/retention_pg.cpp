@@ -135,6 +135,8 @@ void maintain(std::int64_t run_id) {
           cutoff);
     prune("citadel.alert", "t.state = 'resolved' AND t.resolved_at < $1", cutoff);
     prune("citadel.regression", "t.state <> 'open' AND t.closed_at < $1", cutoff);
+    prune("citadel.ddl_log", "t.at < $1", cutoff);
+    prune("citadel.setting_log", "t.at < $1", cutoff);
     prune("citadel.database_size", "t.at < $1", cutoff);
     prune("citadel.maintenance_action", "t.status NOT IN ('proposed', 'advised') AND t.last_found < $1", cutoff);
     prune("citadel.advice", "t.status = 'closed' AND t.last_found < $1", cutoff);

@@ -120,8 +120,10 @@ const jobs::Figure figures[] = {
      "HAVING sum(calls) >= 20 ORDER BY 2 DESC"},
     {"regression", "ratio", "How many times as long as usual a statement with an open regression takes",
      FigureKind::gauge, database,
-     "SELECT query_id::text, max(ms / nullif(usual_ms, 0)), format('%s ms instead of %s ms since %s, cause: %s', "
-     "round(max(ms)::numeric, 1), round(max(usual_ms)::numeric, 1), min(since), max(cause)) FROM citadel.regression "
+     "SELECT query_id::text, max(ms / nullif(usual_ms, 0)), format('%s ms instead of %s ms since %s, cause: %s: %s', "
+     "round(max(ms)::numeric, 1), round(max(usual_ms)::numeric, 1), min(since), (array_agg(cause ORDER BY id "
+     "DESC))[1], "
+     "(array_agg(why ORDER BY id DESC))[1]) FROM citadel.regression "
      "WHERE state = 'open' GROUP BY query_id ORDER BY 2 DESC"},
 };
 
