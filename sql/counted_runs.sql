@@ -90,6 +90,39 @@ FROM (SELECT DISTINCT d.query_id, d.plan_id FROM citadel.debug_drain_capture() A
 LEFT JOIN counted_taken AS r USING (query_id, plan_id);
 TRUNCATE counted_taken;
 
+-- errors that end a statement before it runs, or after, belong to no run: they are counted together, with query_id 0
+CREATE TABLE counted_d (id int UNIQUE DEFERRABLE INITIALLY DEFERRED);
+CREATE ROLE counted_role;
+INSERT INTO counted_taken SELECT * FROM citadel.debug_take_runs();
+TRUNCATE counted_taken;
+SELEC 1;
+SELECT * FROM counted_nowhere;
+SELECT 1 / 0 FROM counted_t;
+DROP TABLE counted_nowhere;
+SET ROLE counted_role;
+SELECT count(*) FROM counted_t;
+RESET ROLE;
+INSERT INTO counted_d VALUES (1), (1);
+BEGIN;
+INSERT INTO counted_d VALUES (2), (2);
+COMMIT;
+BEGIN;
+SELEC 2;
+SELECT 3;
+ROLLBACK;
+-- with its run; caught; a warning
+SELECT 1 / (id - 500) FROM counted_t;
+DO $$ BEGIN PERFORM 1 / 0; EXCEPTION WHEN division_by_zero THEN NULL; END $$;
+COMMIT;
+INSERT INTO counted_taken SELECT * FROM citadel.debug_take_runs();
+SELECT query_id = 0 AS of_no_run, sum(calls) FILTER (WHERE errors > 0) AS calls, sum(errors) AS errors,
+    citadel.merge_error_classes(array_agg(error_classes) FILTER (WHERE error_classes IS NOT NULL)) AS error_classes,
+    sum(citadel.latency_calls(latency)) FILTER (WHERE query_id = 0) AS histogram
+FROM counted_taken GROUP BY 1 ORDER BY 1;
+TRUNCATE counted_taken;
+DROP TABLE counted_d;
+DROP ROLE counted_role;
+
 -- a cursor that was rolled back has run, too
 BEGIN;
 DECLARE c CURSOR FOR SELECT k + 1 FROM counted_t;
@@ -123,5 +156,14 @@ INSERT INTO counted_taken SELECT * FROM citadel.debug_take_runs();
 SELECT query, calls FROM counted();
 
 SELECT citadel.debug_release_capture();
+-- another extension took all the timeouts that extensions may have: the session lives, and counts
+CREATE FUNCTION counted_use_timeouts() RETURNS void AS '$libdir/citadel_test', 'citadel_test_use_timeouts' LANGUAGE C;
+\c -
+SELECT counted_use_timeouts();
+SELECT citadel.debug_hold_capture();
+SELECT count(*) FROM counted_t WHERE id = 3;
+SELECT sum(calls) > 0 AS counted FROM citadel.debug_take_runs();
+SELECT citadel.debug_release_capture();
+DROP FUNCTION counted_use_timeouts;
 DROP TABLE counted_t, counted_p;
 DROP FUNCTION counted_inner, counted;

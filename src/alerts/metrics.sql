@@ -149,6 +149,18 @@ COMMENT ON COLUMN citadel.metric_capture.errors_total IS 'Errors of capture itse
 COMMENT ON COLUMN citadel.metric_capture.buffer_used_bytes IS 'Shared memory in use for samples and texts';
 COMMENT ON COLUMN citadel.metric_capture.buffer_size_bytes IS 'Shared memory of capture in all';
 
+CREATE VIEW citadel.metric_overhead AS
+    SELECT o.share AS ratio, o.max_share AS max_ratio, o.level, o.changes AS changes_total,
+        o.own_ms / 1000 AS hook_seconds_total, o.busy_ms / 1000 AS statement_seconds_total
+    FROM (SELECT WHERE citadel.preloaded()) AS p CROSS JOIN LATERAL citadel.overhead() AS o;
+COMMENT ON VIEW citadel.metric_overhead IS 'What capture takes of the time of statements in all databases; empty without preload';
+COMMENT ON COLUMN citadel.metric_overhead.ratio IS 'Time in hooks / time in which sessions were busy with statements, last ten seconds';
+COMMENT ON COLUMN citadel.metric_overhead.max_ratio IS 'Above it work is left out (citadel_opt.max_overhead)';
+COMMENT ON COLUMN citadel.metric_overhead.level IS 'How far work is left out, 0 (nothing) to 5';
+COMMENT ON COLUMN citadel.metric_overhead.changes_total IS 'Changes of that level';
+COMMENT ON COLUMN citadel.metric_overhead.hook_seconds_total IS 'Time in hooks, extrapolated from timed runs';
+COMMENT ON COLUMN citadel.metric_overhead.statement_seconds_total IS 'Time in which sessions were busy with statements, likewise';
+
 CREATE VIEW citadel.metric_advisor AS
     SELECT (SELECT count(*)::float8 FROM citadel.index_recommendation AS r WHERE r.status = 'open') AS open_recommendations,
         (SELECT count(*)::float8 FROM citadel.advice AS a WHERE a.status = 'open') AS open_advice;
@@ -157,9 +169,9 @@ COMMENT ON COLUMN citadel.metric_advisor.open_recommendations IS 'Indexes recomm
 COMMENT ON COLUMN citadel.metric_advisor.open_advice IS 'Advice that is no index';
 
 REVOKE ALL ON citadel.metric_figure, citadel.metric_alert, citadel.metric_statement, citadel.metric_table,
-    citadel.metric_database, citadel.metric_job, citadel.metric_capture, citadel.metric_advisor FROM PUBLIC;
+    citadel.metric_database, citadel.metric_job, citadel.metric_capture, citadel.metric_overhead, citadel.metric_advisor FROM PUBLIC;
 GRANT SELECT ON citadel.metric_figure, citadel.metric_alert, citadel.metric_statement, citadel.metric_table,
-    citadel.metric_database, citadel.metric_job, citadel.metric_capture, citadel.metric_advisor TO pg_monitor;
+    citadel.metric_database, citadel.metric_job, citadel.metric_capture, citadel.metric_overhead, citadel.metric_advisor TO pg_monitor;
 
 CREATE FUNCTION citadel.metrics() RETURNS text
     AS 'MODULE_PATHNAME', 'citadel_metrics'

@@ -45,6 +45,8 @@ VALUES
  'Slow statements are lost: raise citadel_opt.capture_buffer_size or lower citadel_opt.sample_interval'),
 ('capture_errors', 'capture_errors', '>', 0, '1/min', NULL, '5 minutes', '10 minutes', 'warning', true,
  'Capture met errors of its own, which it swallowed; see citadel.capture_counters()'),
+('overhead', 'overhead_level', '>', 0, 'count', NULL, '1 minute', '10 minutes', 'warning', true,
+ 'Capture took more of the time of statements than citadel_opt.max_overhead and leaves out part of its work; see overhead in citadel.health()'),
 ('rollbacks', 'rollback_ratio', '>', 0.5, 'ratio', 0.3, '10 minutes', '5 minutes', 'warning', true,
  'More than half of the transactions are rolled back'),
 ('deadlocks', 'deadlocks', '>', 5, '1/min', 1, '5 minutes', '5 minutes', 'warning', true,

@@ -51,6 +51,7 @@ struct Counters {
     size_t buffer_used, buffer_size; // bytes
     size_t statements, plans;        // remembered at the moment
     // The fast path:
+    size_t delta_bytes;                   // of shared memory
     size_t delta_entries, delta_capacity; // statements counted since the history last looked, and how many there may be
     uint64_t deltas_evicted;              // counted with the rest because there was no room
     uint64_t deltas_discarded;            // of databases that nobody reads any more
@@ -103,5 +104,9 @@ Counters counters();
 // for?
 bool wait_sampling_wanted();
 void sample_waits();
+
+// For the launcher, as often as it likes: once a second it looks at what capture costs, decides what is left out, and
+// writes a line to the server's log when that changes (overhead.hpp).
+void judge_overhead();
 
 } // namespace citadel::capture

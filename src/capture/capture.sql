@@ -5,7 +5,7 @@ CREATE TYPE citadel.capture_figures AS (
     plans_captured bigint, plans_failed bigint, texts_truncated bigint, evicted bigint, repeated bigint,
     row_counts bigint, hook_errors bigint, statements bigint, plans bigint,
     buffer_used_bytes bigint, buffer_size_bytes bigint, delta_entries bigint, delta_capacity bigint,
-    deltas_evicted bigint, deltas_discarded bigint, deltas_busy bigint);
+    deltas_evicted bigint, deltas_discarded bigint, deltas_busy bigint, delta_size_bytes bigint);
 REVOKE ALL ON TYPE citadel.capture_figures FROM PUBLIC;
 GRANT USAGE ON TYPE citadel.capture_figures TO pg_monitor;
 COMMENT ON TYPE citadel.capture_figures IS
@@ -33,6 +33,7 @@ COMMENT ON COLUMN citadel.capture_figures.deltas_evicted IS
 'Statements counted with the rest of their database for a minute because there was no room';
 COMMENT ON COLUMN citadel.capture_figures.deltas_discarded IS 'Entries that nobody had stored for ten minutes, given up for others';
 COMMENT ON COLUMN citadel.capture_figures.deltas_busy IS 'Times that an entry had to wait for the next flush because of a lock';
+COMMENT ON COLUMN citadel.capture_figures.delta_size_bytes IS 'Shared memory in which the runs of all statements are counted, in all';
 
 CREATE FUNCTION citadel.capture_counters()
 RETURNS citadel.capture_figures

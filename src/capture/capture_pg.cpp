@@ -2,9 +2,11 @@
 
 #include "capture/capture.hpp"
 
+#include "capture/errors_pg.hpp"
 #include "capture/fast_path_pg.hpp"
 #include "capture/functions_pg.hpp"
 #include "capture/hooks_pg.hpp"
+#include "capture/overhead_pg.hpp"
 #include "capture/parameters.hpp"
 #include "capture/plan_identity_pg.hpp"
 #include "capture/shared_pg.hpp"
@@ -65,9 +67,11 @@ ParameterSet unpacked(std::string_view packed) {
 void install() {
     register_buffer();
     register_statements();
+    register_overhead();
     pg::guard([] { EnableQueryId(); });
     install_hooks();
     install_plan_identity();
+    install_error_hook();
 }
 
 namespace detail {
@@ -202,6 +206,7 @@ Counters counters() {
     c.statements = store.count(Entry::Kind::statement);
     c.plans = store.count(Entry::Kind::plan);
     const StatementTable& table = *shared_statements();
+    c.delta_bytes = table.bytes();
     c.delta_entries = table.used();
     c.delta_capacity = table.capacity();
     c.deltas_evicted = table.evicted();

@@ -9,6 +9,7 @@
 #include "capture/fast_path_pg.hpp"
 
 #include "capture/local_deltas.hpp"
+#include "capture/overhead_pg.hpp"
 #include "capture/plan_identity_pg.hpp"
 #include "capture/shared_pg.hpp"
 #include "pg/shared_memory.hpp"
@@ -32,7 +33,12 @@ LocalDeltas deltas;
 volatile std::sig_atomic_t changing = 0;     // the table of this process, at the moment
 volatile std::sig_atomic_t flush_wanted = 0; // the timer went off meanwhile
 std::int64_t flush_due = 0;                  // by the time at which statements end
-TimeoutId timer = MAX_TIMEOUTS;              // not registered
+bool prepared = false;                       // the timer is registered
+bool run_failed = false;                     // the error that is under way has been counted with its run
+
+// Timeouts that extensions may register are ten for all of them, and whoever asks for the eleventh loses its session
+// (FATAL). This one is the startup process's own, which no session ever is, and nobody else's.
+constexpr TimeoutId timer = STARTUP_PROGRESS_TIMEOUT;
 
 constexpr int patient = 1000;
 constexpr std::int64_t no_time = 0;
@@ -49,30 +55,42 @@ void attach(void* memory, bool fresh) {
     table = fresh ? StatementTable::create(memory, wanted_bytes()) : static_cast<StatementTable*>(memory);
 }
 
-void flush(int place, int tries) {
+void move(int place, int tries) {
     flush_wanted = 0;
     if (place >= 0) // else nobody reads this database: it stays here, and that is bounded
         deltas.flush([place, tries](LocalDelta& delta) { (void)table->add(delta, place, tries); });
 }
 
+void flush(int place, int tries) {
+    meter.in_full([place, tries] { move(place, tries); });
+}
+
 void timer_went_off() {
     if (changing != 0)
         flush_wanted = 1;
-    else // captured_database() may have been interrupted
-        flush(shared_buffer()->find_database(MyDatabaseId), patient);
+    else { // captured_database() may have been interrupted, and so may the meter
+        const std::int64_t from = pg::monotonic_ns();
+        move(shared_buffer()->find_database(MyDatabaseId), patient);
+        shared_overhead()->own_ns.fetch_add(static_cast<std::uint64_t>(pg::monotonic_ns() - from),
+                                            std::memory_order_relaxed);
+    }
 }
 
 void process_ends(int, Datum) {
     changing = 1;
     flush(captured_database(), patient);
+    meter.report();
 }
 
 void set_timer() {
-    if (timer == MAX_TIMEOUTS) {
-        timer = RegisterTimeout(USER_TIMEOUT, timer_went_off);
+    if (!prepared) {
+        prepared = true;
         before_shmem_exit(process_ends, 0);
+        if (IsUnderPostmaster)
+            RegisterTimeout(timer, timer_went_off);
     }
-    enable_timeout_after(timer, settings::statement_flush_ms);
+    if (IsUnderPostmaster) // else this process is the startup process, too
+        enable_timeout_after(timer, settings::statement_flush_ms);
 }
 
 void count(const DeltaKey& key, const Run& run, std::int64_t ended_at) {
@@ -91,7 +109,7 @@ void count(const DeltaKey& key, const Run& run, std::int64_t ended_at) {
     std::atomic_signal_fence(std::memory_order_seq_cst);
     changing = 0;
     // An error takes all timers away, so it is asked for and not remembered.
-    if (deltas.pending() && (timer == MAX_TIMEOUTS || !get_timeout_active(timer)))
+    if (deltas.pending() && (!prepared || !get_timeout_active(timer)))
         set_timer();
 }
 
@@ -113,11 +131,13 @@ DeltaKey key_of(const Watched& watched, std::uint64_t plan_id, std::int64_t ende
             watched.nested ? 1U : 0U};
 }
 
-Run run_of(double duration_ms, int sqlstate) {
+Run run_of(double duration_ms, int sqlstate, std::uint32_t weight) {
     Run run;
-    run.figures.calls = 1;
-    run.figures.errors = sqlstate != 0 ? 1 : 0;
-    run.figures.total_ms = run.figures.max_ms = duration_ms;
+    run.runs = weight;
+    run.figures.calls = weight;
+    run.figures.errors = sqlstate != 0 ? weight : 0;
+    run.figures.max_ms = duration_ms;
+    run.figures.total_ms = duration_ms * weight;
     run.error_class = static_cast<std::uint32_t>(ERRCODE_TO_CATEGORY(sqlstate));
     run.bucket = latency_bucket(duration_ms);
     return run;
@@ -134,23 +154,47 @@ void register_statements() {
 }
 
 void count_run(const Watched& watched, double duration_ms, int sqlstate) {
-    Run run = run_of(duration_ms, sqlstate);
+    Run run = run_of(duration_ms, sqlstate, watched.weight);
     if (const Instrumentation* total = watched.query->totaltime; total != nullptr) {
         const BufferUsage& use = total->bufusage;
-        run.figures.rows = static_cast<std::uint64_t>(total->ntuples + total->tuplecount);
-        run.figures.shared_hit = static_cast<std::uint64_t>(use.shared_blks_hit);
-        run.figures.shared_read = static_cast<std::uint64_t>(use.shared_blks_read);
-        run.figures.temp_blocks = static_cast<std::uint64_t>(use.temp_blks_read + use.temp_blks_written);
+        run.figures.rows = static_cast<std::uint64_t>(total->ntuples + total->tuplecount) * watched.weight;
+        run.figures.shared_hit = static_cast<std::uint64_t>(use.shared_blks_hit) * watched.weight;
+        run.figures.shared_read = static_cast<std::uint64_t>(use.shared_blks_read) * watched.weight;
+        run.figures.temp_blocks =
+            static_cast<std::uint64_t>(use.temp_blks_read + use.temp_blks_written) * watched.weight;
     }
     const std::int64_t ended_at = end_of(duration_ms);
     count(key_of(watched, plan_identity(watched.query->plannedstmt), ended_at), run, ended_at);
 }
 
 void count_rolled_back(const Watched& watched) {
-    Run run = run_of(watched.run_ms, 0);
-    run.figures.rows = static_cast<std::uint64_t>(watched.rows);
+    Run run = run_of(watched.run_ms, 0, watched.weight);
+    run.figures.rows = static_cast<std::uint64_t>(watched.rows) * watched.weight;
     const std::int64_t ended_at = end_of(watched.run_ms);
     count(key_of(watched, watched.plan_id, ended_at), run, ended_at);
+}
+
+void error_of_a_run() {
+    run_failed = true;
+}
+
+void errors_are_over() {
+    run_failed = false;
+}
+
+// The timer is left alone: the transaction will be aborted, which flushes.
+void count_error(int sqlstate) {
+    if (run_failed || changing != 0 || captured_database() < 0)
+        return;
+    changing = 1;
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    const std::int64_t at = end_of(0);
+    DeltaKey key;
+    key.database = MyDatabaseId;
+    key.minute = static_cast<std::uint32_t>(at > no_time ? at / USECS_PER_MINUTE : 0);
+    deltas.count_error(key, static_cast<std::uint32_t>(ERRCODE_TO_CATEGORY(sqlstate)));
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    changing = 0;
 }
 
 void flush_statements() {

@@ -3,12 +3,14 @@
 
 #include "capture/capture.hpp"
 #include "capture/functions_pg.hpp"
+#include "capture/overhead_pg.hpp"
 #include "capture/shared_pg.hpp"
 #include "pg/boundary.hpp"
 #include "pg/clock.hpp"
 #include "pg/preload.hpp"
 #include "pg/text.hpp"
 #include "pg/tuplestore.hpp"
+#include "settings/settings.hpp"
 
 #include <memory>
 
@@ -67,7 +69,26 @@ CITADEL_FUNCTION(citadel_capture_counters) {
          number(c.evicted),       number(c.repeated),       number(c.row_counts),     number(c.hook_errors),
          number(c.statements),    number(c.plans),          number(c.buffer_used),    number(c.buffer_size),
          number(c.delta_entries), number(c.delta_capacity), number(c.deltas_evicted), number(c.deltas_discarded),
-         number(c.deltas_busy)});
+         number(c.deltas_busy),   number(c.delta_bytes)});
+}
+
+CITADEL_FUNCTION(citadel_overhead) {
+    pg::require_preload("citadel.overhead()");
+    const capture::SharedOverhead& overhead = *capture::shared_overhead();
+    const int level = overhead.level.load(std::memory_order_relaxed);
+    std::vector<std::string> left_out;
+    for (int i = capture::shed_nothing + 1; i <= level; ++i)
+        left_out.emplace_back(capture::shed_part(i));
+    const std::int64_t since = overhead.since.load(std::memory_order_relaxed);
+    return pg::composite(fcinfo,
+                         {pg::arg(static_cast<double>(overhead.share_ppm.load(std::memory_order_relaxed)) / 1e6),
+                          pg::arg(citadel::settings::max_overhead), pg::arg(std::int32_t{level}),
+                          since == 0 ? pg::null(TIMESTAMPTZOID) : pg::arg_timestamptz(since),
+                          pg::arg_as(TEXTARRAYOID, pg::text_array_literal(left_out)),
+                          pg::arg(static_cast<double>(overhead.own_ns.load(std::memory_order_relaxed)) / 1e6),
+                          pg::arg(static_cast<double>(overhead.busy_us.load(std::memory_order_relaxed)) / 1e3),
+                          pg::arg(static_cast<std::int64_t>(overhead.timed_runs.load(std::memory_order_relaxed))),
+                          pg::arg(static_cast<std::int64_t>(overhead.changes.load(std::memory_order_relaxed)))});
 }
 
 // What shared memory remembers of this database's statements. Literals for superusers and the statement's own user.

@@ -3,6 +3,7 @@
 #include "capture/hooks_pg.hpp"
 
 #include "capture/fast_path_pg.hpp"
+#include "capture/overhead_pg.hpp"
 #include "capture/random.hpp"
 #include "capture/record_pg.hpp"
 #include "capture/repeat_table.hpp"
@@ -48,6 +49,7 @@ Watched watched_runs[max_watched];
 int watched_count = 0;
 
 RepeatTable repeats;
+Turns turns; // which runs are watched while others are not, to save time
 
 // DECLARE CURSOR and CREATE TABLE AS plan their query without saying where in the string it stands, and before
 // PostgreSQL 18 without an identity: the wrapper is remembered for that.
@@ -107,9 +109,11 @@ bool capturing() {
            explain_depth == 0 && !IsParallelWorker() && captured_database() >= 0 && !is_own_worker();
 }
 
-bool to_be_watched(const QueryDesc* query, int eflags) {
-    return capturing() && (settings::capture_nested || !is_nested()) &&
-           (query->plannedstmt->queryId != 0 || is_wrapped(query)) && (eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0;
+bool to_be_watched(const QueryDesc* query, int eflags, bool nested, int level) {
+    if ((nested && !settings::capture_nested) || (query->plannedstmt->queryId == 0 && !is_wrapped(query)) ||
+        (eflags & EXEC_FLAG_EXPLAIN_ONLY) != 0)
+        return false;
+    return level < shed_to_4 || turns.take(watched_one_in(level));
 }
 
 // Like InstrAlloc, but a statement does not fail because there is no memory left to time it. All counters, because
@@ -123,15 +127,16 @@ void add_total_time(QueryDesc* query) {
     InstrInit(query->totaltime, INSTRUMENT_ALL);
 }
 
-// What is known of a run before it starts.
-Watched describe(QueryDesc* query) {
-    Watched watched;
+// What is known of a run before it starts. False: it is of no interest.
+bool describe(Watched& watched, QueryDesc* query, bool nested, int level) {
+    watched = Watched{};
     watched.query = query;
     watched.query_id = static_cast<std::uint64_t>(query->plannedstmt->queryId);
     watched.location = query->plannedstmt->stmt_location;
     watched.length = query->plannedstmt->stmt_len;
     watched.user = GetUserId();
-    watched.nested = is_nested();
+    watched.nested = nested;
+    watched.weight = watched_one_in(level);
     watched.counted = settings::statement_history;
     watched.sampled = samples_wanted() && (settings::sample_rate >= 1.0 || draw() < settings::sample_rate);
     if (is_wrapped(query)) {
@@ -142,65 +147,80 @@ Watched describe(QueryDesc* query) {
         if (watched.query_id == 0)
             watched.query_id = text_identity(watched);
     }
-    return watched;
+    return watched.query_id != 0 && (watched.sampled || watched.counted);
 }
 
-Watched* begin_watching(Watched started) {
-    QueryDesc* query = started.query;
+// A run that is described where the next watched one has its place, and watched from begin_watching() on: should it
+// fail in between, nothing is left behind.
+Watched* described_run(QueryDesc* query, bool nested, int level) {
+    if (watched_count == max_watched)
+        forget_watched(&watched_runs[0]);
+    Watched* watched = &watched_runs[watched_count];
+    return describe(*watched, query, nested, level) ? watched : nullptr;
+}
+
+const Watched* begin_watching(Watched* watched, QueryDesc* query, int level) {
     if (query->totaltime == nullptr)
         add_total_time(query);
     if (query->totaltime == nullptr)
         return nullptr;
-    Watched* watched = find_watched(query); // a stale one: the address is used again
-    if (watched == nullptr) {
-        if (watched_count == max_watched)
-            forget_watched(&watched_runs[0]);
-        watched = &watched_runs[watched_count++];
+    // Unless another extension ran a statement of its own meanwhile.
+    if (watched != &watched_runs[watched_count] || watched->query != query)
+        watched = described_run(query, is_nested(), level);
+    if (watched == nullptr)
+        return nullptr;
+    ++watched_count;
+    if (BackendSlot* slot = watched->nested ? nullptr : my_slot(); slot != nullptr) {
+        watched->generation = slot->generation.load(std::memory_order_relaxed) + 1;
+        slot->generation.store(watched->generation, std::memory_order_relaxed);
     }
-    if (BackendSlot* slot = started.nested ? nullptr : my_slot(); slot != nullptr) {
-        started.generation = slot->generation.load(std::memory_order_relaxed) + 1;
-        slot->generation.store(started.generation, std::memory_order_relaxed);
-    }
-    *watched = started;
     return watched;
 }
 
 void executor_start(QueryDesc* query, int eflags) {
-    const bool watch = to_be_watched(query, eflags);
-    Watched started;
+    const bool nested = is_nested();
+    bool timed = meter.starts(query, !nested);
+    // An error may have left a watched run behind whose address this one has now.
+    if (Watched* stale = watched_count > 0 ? find_watched(query) : nullptr; stale != nullptr)
+        forget_watched(stale);
+    Watched* watched = nullptr;
+    int level = shed_nothing;
     unsigned armed = armed_none;
-    if (watch)
-        started = describe(query);
-    const bool described = started.query_id != 0 && (started.sampled || started.counted);
-    if (described && started.sampled) {
-        if (shared_buffer()->any_armed())
-            armed = shared_buffer()->claim_armed(MyDatabaseId, started.query_id);
-        started.counts_rows = (armed & armed_row_counts) != 0;
-        if (started.counts_rows)
-            query->instrument_options |= INSTRUMENT_ROWS | INSTRUMENT_BUFFERS;
+    if (capturing()) {
+        level = shed_level();
+        watched = to_be_watched(query, eflags, nested, level) ? described_run(query, nested, level) : nullptr;
+        if (watched != nullptr && watched->sampled && level < shed_details && shared_buffer()->any_armed()) {
+            armed = shared_buffer()->claim_armed(MyDatabaseId, watched->query_id);
+            watched->counts_rows = (armed & armed_row_counts) != 0;
+            if (watched->counts_rows)
+                query->instrument_options |= INSTRUMENT_ROWS | INSTRUMENT_BUFFERS;
+        }
+    } else if (timed) {
+        meter.abandon(query);
+        timed = false;
     }
+    if (timed)
+        meter.pause();
     if (previous_start != nullptr)
         previous_start(query, eflags);
     else
         standard_ExecutorStart(query, eflags);
-    if (!described) {
-        // An error may have left a watched run behind whose address this one has now.
-        if (Watched* stale = watched_count > 0 ? find_watched(query) : nullptr; stale != nullptr)
-            forget_watched(stale);
-        return;
+    if (timed)
+        meter.resume();
+    if (watched != nullptr) {
+        const Watched* begun = begin_watching(watched, query, level);
+        if (begun != nullptr && (armed & armed_plan_at_start) != 0)
+            meter.in_full([begun] { record_plan_at_start(*begun); });
     }
-    const Watched* watched = begin_watching(started);
-    if (watched != nullptr && (armed & armed_plan_at_start) != 0)
-        record_plan_at_start(*watched);
+    if (timed)
+        meter.pause();
 }
 
 // For the wait sampler: when does this statement become slow? No clock is read: the statement's start is known.
 void publish(bool top_level) {
     BackendSlot* slot = top_level ? my_slot() : nullptr;
-    if (slot == nullptr)
-        return;
     constexpr std::int64_t not_before = 100'000; // microseconds: the sampler's own period
-    if (settings::slow_query_threshold_ms < 0)
+    if (slot == nullptr || settings::slow_query_threshold_ms < 0 || shed_level() >= shed_waits)
         return;
     const std::int64_t threshold = static_cast<std::int64_t>(settings::slow_query_threshold_ms) * 1000;
     slot->slow_at.store(GetCurrentStatementStartTimestamp() + std::max(threshold, not_before),
@@ -237,28 +257,37 @@ Outcome outcome_of(int sqlstate) {
 
 // In PG_CATCH: nothing here may raise or ask for memory.
 void failed(QueryDesc* query) {
+    meter.abandon(query);
+    if (nesting == 0)
+        error_of_a_run();
     Watched* watched = find_watched(query);
     if (watched == nullptr)
         return;
     const int sqlstate = geterrcode();
     const Outcome outcome = outcome_of(sqlstate);
     const double ms = executing_ms(query);
+    if (!watched->nested)
+        meter.add_execution(ms, watched->weight);
     if (watched->counted)
         count_run(*watched, ms, sqlstate);
     // A timeout is the administrator's own limit: always worth a line.
     if (watched->sampled && settings::slow_query_threshold_ms >= 0 &&
         (ms >= settings::slow_query_threshold_ms || outcome == Outcome::timeout))
-        record_failed(*watched, ms, outcome, sqlstate);
+        meter.in_full([=] { record_failed(*watched, ms, outcome, sqlstate); });
     if (watched->counts_rows) // it could not keep its promise: another run shall
         shared_buffer()->arm(MyDatabaseId, watched->query_id, armed_row_counts);
     forget_watched(watched);
 }
 
 void executor_run(QueryDesc* query, ScanDirection direction, uint64 count, bool execute_once) {
+    const bool timed = meter.times(query);
+    if (timed)
+        meter.resume();
     const bool top_level = nesting == 0 && watched_count > 0;
-    if (top_level)
-        publish(true);
+    publish(top_level);
     ++nesting;
+    if (timed)
+        meter.pause();
     PG_TRY();
     { pg::standard_or_previous_executor_run(previous_run, query, direction, count, execute_once); }
     PG_CATCH();
@@ -269,15 +298,18 @@ void executor_run(QueryDesc* query, ScanDirection direction, uint64 count, bool 
         PG_RE_THROW();
     }
     PG_END_TRY();
+    if (timed)
+        meter.resume();
     --nesting;
     withdraw(top_level);
-    Watched* watched = watched_count > 0 ? find_watched(query) : nullptr;
-    if (watched == nullptr)
-        return;
-    watched->run_ms = executing_ms(query);
-    if (watched->sampled && settings::slow_query_threshold_ms >= 0 &&
-        watched->run_ms >= settings::slow_query_threshold_ms)
-        note_slow(*watched, watched->run_ms);
+    if (Watched* watched = watched_count > 0 ? find_watched(query) : nullptr; watched != nullptr) {
+        watched->run_ms = executing_ms(query);
+        if (watched->sampled && settings::slow_query_threshold_ms >= 0 &&
+            watched->run_ms >= settings::slow_query_threshold_ms)
+            note_slow(*watched, watched->run_ms);
+    }
+    if (timed)
+        meter.pause();
 }
 
 void finish(QueryDesc* query) {
@@ -287,8 +319,12 @@ void finish(QueryDesc* query) {
         standard_ExecutorFinish(query);
 }
 
+bool has_no_triggers(const QueryDesc* query) {
+    return query->operation == CMD_SELECT && !query->plannedstmt->hasModifyingCTE;
+}
+
 void executor_finish(QueryDesc* query) {
-    if (query->operation == CMD_SELECT && !query->plannedstmt->hasModifyingCTE) { // no triggers, nothing nested
+    if (has_no_triggers(query)) { // nothing nested
         finish(query);
         return;
     }
@@ -324,7 +360,7 @@ void report_repeated(const Repeated& repeated) {
 
 void count_repeat(const Watched& watched, double ms) {
     // A statement alone in its transaction cannot be repeated in it.
-    if (!watched.nested && !IsTransactionBlock())
+    if ((!watched.nested && !IsTransactionBlock()) || shed_level() >= shed_waits)
         return;
     const QueryDesc* query = watched.query;
     Repeated evicted;
@@ -337,29 +373,67 @@ void count_repeat(const Watched& watched, double ms) {
         remember(watched);
 }
 
-void finished(QueryDesc* query) {
-    Watched* found = find_watched(query);
-    if (found == nullptr)
-        return;
-    const Watched watched = *found;
-    forget_watched(found);
-    if (query->totaltime == nullptr)
-        return;
-    const double ms = executing_ms(query);
-    if (watched.counted)
-        count_run(watched, ms, 0);
-    if (!watched.sampled || settings::slow_query_threshold_ms < 0)
-        return;
+void record(const Watched& watched, double ms) {
     if (watched.counts_rows)
         record_row_counts(watched);
-    count_repeat(watched, ms);
     if (ms >= settings::slow_query_threshold_ms)
         record_finished(watched, ms);
 }
 
+// How long it took, in milliseconds.
+double finished(Watched* found) {
+    if (found->query->totaltime == nullptr) {
+        forget_watched(found);
+        return 0;
+    }
+    // Triggers run after it, if anything does.
+    const bool known = found->run_ms > 0 && has_no_triggers(found->query);
+    const double ms = known ? found->run_ms : executing_ms(found->query);
+    if (!found->nested)
+        meter.add_execution(ms, found->weight);
+    if (found->counted)
+        count_run(*found, ms, 0);
+    if (found->sampled && settings::slow_query_threshold_ms >= 0) {
+        count_repeat(*found, ms);
+        if (found->counts_rows || ms >= settings::slow_query_threshold_ms) {
+            const Watched watched = *found;
+            forget_watched(found);
+            meter.in_full([&watched, ms] { record(watched, ms); });
+            return ms;
+        }
+    }
+    forget_watched(found);
+    return ms;
+}
+
+// While most runs are not watched, slow ones are still found at their end where pg_stat_statements has timed them.
+void look_late(QueryDesc* query) {
+    if (query->totaltime == nullptr || settings::slow_query_threshold_ms < 0 || query->plannedstmt->queryId == 0 ||
+        !capturing() || (nesting > 0 && !settings::capture_nested))
+        return;
+    const double ms = executing_ms(query);
+    if (ms < settings::slow_query_threshold_ms)
+        return;
+    Watched watched;
+    if (describe(watched, query, nesting > 0, shed_level()) && watched.sampled)
+        meter.in_full([&watched, ms] { record_finished(watched, ms); });
+}
+
 void executor_end(QueryDesc* query) {
-    if (watched_count > 0)
-        finished(query);
+    const bool timed = meter.times(query);
+    if (timed)
+        meter.resume();
+    double ms = 0;
+    if (Watched* watched = watched_count > 0 ? find_watched(query) : nullptr; watched != nullptr) {
+        ms = finished(watched);
+    } else if (shared_overhead() != nullptr && shed_level() >= shed_to_4) {
+        look_late(query);
+        ms = timed ? executing_ms(query) : 0; // part of what those that are watched stand for
+    }
+    if (nesting == 0)
+        meter.note_idle_mark();
+    if (timed)
+        meter.finish(query, ms);
     if (previous_end != nullptr)
         previous_end(query);
     else
@@ -431,8 +505,10 @@ void transaction_ends(XactEvent event, void*) {
             record_rolled_back(watched);
     }
     // An error has taken the timer away that would do it.
-    if (event == XACT_EVENT_ABORT)
+    if (event == XACT_EVENT_ABORT) {
+        errors_are_over();
         flush_statements();
+    }
     if (repeats.empty())
         return;
     for (int i = 0; i < repeats.size(); ++i)
@@ -443,7 +519,12 @@ void transaction_ends(XactEvent event, void*) {
 } // namespace
 
 bool plans_are_watched() {
-    return capturing() && (settings::capture_nested || nesting == 0);
+    return (settings::capture_nested || nesting == 0) && capturing() && shed_level() < shed_to_4;
+}
+
+bool errors_are_counted() {
+    return MyBackendType == B_BACKEND && shared_buffer() != nullptr && OidIsValid(MyDatabaseId) && settings::enabled &&
+           settings::capture && settings::statement_history;
 }
 
 void install_hooks() {

@@ -8,4 +8,7 @@ void install_hooks();
 // Whether a statement that is being planned now would be watched when it runs.
 bool plans_are_watched();
 
+// Whether errors of this session's statements are counted.
+bool errors_are_counted();
+
 } // namespace citadel::capture

@@ -39,6 +39,16 @@ class LocalDeltas {
         (void)count(key, run);
     }
 
+    // An error that belongs to no run: the rest of the key's database and minute has one call more, of no time, which
+    // its histogram knows nothing of.
+    void count_error(const DeltaKey& key, std::uint32_t error_class) {
+        rest_.key = rest_key(key);
+        ++rest_.figures.calls;
+        ++rest_.figures.errors;
+        rest_.errors.add(error_class, 1);
+        pending_ = true;
+    }
+
     // Offers each entry to `move(entry)`, which empties as much of it as it can. Forgets those that are empty when the
     // table is more than half full, so that statements that run all the time keep their place.
     template <class Move>

@@ -8,6 +8,7 @@
 #include "capture/plan_identity_pg.hpp"
 
 #include "capture/hooks_pg.hpp"
+#include "capture/overhead_pg.hpp"
 #include "capture/plan_shape_pg.hpp"
 
 extern "C" {
@@ -36,8 +37,8 @@ void note(PlannedStmt* plan) {
 PlannedStmt* plan(Query* query, const char* text, int options, ParamListInfo parameters) {
     PlannedStmt* const planned = previous_planner != nullptr ? previous_planner(query, text, options, parameters)
                                                              : standard_planner(query, text, options, parameters);
-    if (plans_are_watched() && planned->queryId != 0)
-        note(planned);
+    if (planned->queryId != 0 && plans_are_watched())
+        meter.now_and_then([planned] { note(planned); });
     return planned;
 }
 

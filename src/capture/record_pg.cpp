@@ -1,6 +1,7 @@
 #include "capture/record_pg.hpp"
 
 #include "capture/explain_pg.hpp"
+#include "capture/overhead_pg.hpp"
 #include "capture/plan_identity_pg.hpp"
 #include "capture/plan_shape_pg.hpp"
 #include "capture/random.hpp"
@@ -82,6 +83,8 @@ void remember_text(const Watched& watched, std::int64_t now) {
 
 // The plan's text, when this plan has none yet (or, with rows, none with rows).
 void remember_plan(const Watched& watched, const PlanShape& shape, bool with_rows, std::int64_t now) {
+    if (shed_level() >= shed_details)
+        return;
     Store store(*shared_buffer());
     const StatementKey key = key_of(watched);
     Store::PlanState state = store.plan_state(key, shape.id, now, rearm_after);
@@ -100,7 +103,7 @@ void remember_plan(const Watched& watched, const PlanShape& shape, bool with_row
 }
 
 void remember_parameters(const Watched& watched) {
-    if (settings::sample_parameters == settings::sample_parameters_off)
+    if (settings::sample_parameters == settings::sample_parameters_off || shed_level() >= shed_details)
         return;
     Store store(*shared_buffer());
     const StatementKey key = key_of(watched);

@@ -25,7 +25,8 @@ struct Watched {
     bool sampled = false;     // becomes a sample if it is slow
     bool counted = false;     // by the fast path
     bool counts_rows = false; // armed: its nodes are instrumented
-    double run_ms = 0;        // after each run, there being more of a cursor
+    std::uint32_t weight = 1; // stands for so many runs, the others not being watched
+    double run_ms = 0;        // after each run of a cursor, which may have more
     // Once it has been slow and before it has ended: what is left to report when its portal is rolled back.
     double slow_ms = 0;
     std::int64_t rows = 0;

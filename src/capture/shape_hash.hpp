@@ -4,14 +4,17 @@
 
 #include "capture/random.hpp"
 
+#include <bit>
 #include <cstdint>
 
 namespace citadel::capture {
 
+// A rotation and a multiplication for each value (each step is a bijection of what there was before, so that a
+// difference does not get lost), and one thorough mixing at the end: it is worked out for every statement planned.
 class ShapeHash {
   public:
-    constexpr void add(std::uint64_t value) { hash_ = mix(hash_ * 0x9e3779b97f4a7c15ULL + value + 1); }
-    constexpr std::uint64_t value() const { return hash_; }
+    constexpr void add(std::uint64_t value) { hash_ = (std::rotl(hash_, 25) ^ value) * 0x9e3779b97f4a7c15ULL; }
+    constexpr std::uint64_t value() const { return mix(hash_); }
 
   private:
     std::uint64_t hash_ = 0x243f6a8885a308d3ULL;

@@ -53,9 +53,14 @@ int captured_database() {
     return index;
 }
 
+// A process keeps its number as long as it lives.
 BackendSlot* my_slot() {
-    const int number = pg::my_proc_number();
-    return number >= 0 && number < buffer->backends() ? &buffer->backend(number) : nullptr;
+    static BackendSlot* slot = nullptr;
+    if (slot == nullptr) {
+        const int number = pg::my_proc_number();
+        slot = number >= 0 && number < buffer->backends() ? &buffer->backend(number) : nullptr;
+    }
+    return slot;
 }
 
 // A process may have taken over the number of a reader that has gone: then it wakes up for nothing.

@@ -85,9 +85,10 @@ class ErrorClasses {
     int size_ = 0;
 };
 
-// One run of a statement.
+// One run of a statement, or several alike that it stands for.
 struct Run {
-    Figures figures; // of this run: calls 1
+    Figures figures; // of all of them
+    std::uint32_t runs = 1;
     std::uint32_t error_class = 0;
     int bucket = 0; // of its latency
 };
@@ -131,8 +132,8 @@ struct LocalDelta {
     void add(const Run& run) {
         figures.add(run.figures);
         if (run.figures.errors > 0)
-            errors.add(run.error_class, 1);
-        latencies.add(run.bucket, 1);
+            errors.add(run.error_class, run.runs);
+        latencies.add(run.bucket, run.runs);
     }
     // What another one counted, which is empty then.
     void take(LocalDelta& other) {

@@ -2,6 +2,7 @@
 #include "pg/server.hpp"
 
 #include "capture/capture.hpp"
+#include "capture/overhead_pg.hpp"
 #include "capture/shared_pg.hpp"
 #include "pg/compat.hpp"
 #include "pg/preload.hpp"
@@ -47,7 +48,7 @@ bool is_slow(const BackendSlot& slot, std::int64_t now) {
 } // namespace
 
 bool wait_sampling_wanted() {
-    if (shared_buffer() == nullptr)
+    if (shared_buffer() == nullptr || shed_level() >= shed_waits)
         return false;
     const std::int64_t now = GetCurrentTimestamp();
     for (int i = 0; i < shared_buffer()->backends(); ++i)

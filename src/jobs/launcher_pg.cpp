@@ -241,6 +241,7 @@ void wait_and_sample(long milliseconds) {
             return;
         long slice = left;
         if (settings::enabled && settings::capture) {
+            capture::judge_overhead();
             const bool wanted = capture::wait_sampling_wanted();
             if (wanted)
                 capture::sample_waits();

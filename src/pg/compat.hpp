@@ -179,6 +179,17 @@ void executor_run_hook(QueryDesc* query, ScanDirection direction, uint64 count, 
 }
 #endif
 
+// The server's monotonic clock, in nanoseconds.
+inline int64 monotonic_ns() {
+    instr_time now;
+    INSTR_TIME_SET_CURRENT(now);
+#if PG_VERSION_NUM >= 160000
+    return INSTR_TIME_GET_NANOSEC(now);
+#else
+    return static_cast<int64>(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
+#endif
+}
+
 // Time spent in reads and writes of blocks, with track_io_timing.
 inline double io_milliseconds(const BufferUsage& usage) {
     instr_time sum;

@@ -21,6 +21,7 @@ extern int capture_buffer_kb;            // shared memory for samples, texts, pl
 extern bool statement_history;           // counts every statement
 extern int statement_buffer_kb;          // shared memory for what statements did in a minute
 extern int statement_flush_ms;           // a process adds what it counted to that memory so often
+extern double max_overhead;              // share of statements' time that capture may take; 0: never leaves work out
 extern char* databases;                  // '*' or a comma-separated list of names
 extern int max_job_workers;              // in the whole cluster
 extern int advise_planning_limit_ms;     // 0: none
@@ -48,6 +49,7 @@ extern char* archive_directory;          // below which archives in files lie; e
 // For tests and developers; superuser only.
 extern int debug_clock_offset_ms;
 extern char* debug_fault;
+extern double debug_overhead; // the share that capture is made to believe it takes; -1: what it measures
 
 // Defines all settings and reserves the prefix. Those that need preload are defined at preload alone.
 void define(bool preloading);

@@ -20,6 +20,7 @@ int capture_buffer_kb = 16 * 1024;
 bool statement_history = true;
 int statement_buffer_kb = 4 * 1024;
 int statement_flush_ms = 2000;
+double max_overhead = 0.01;
 char* databases = nullptr;
 int max_job_workers = 2;
 int advise_interval_s = 60 * 60;
@@ -45,6 +46,7 @@ int metrics_top = 20;
 char* archive_directory = nullptr;
 int debug_clock_offset_ms = 0;
 char* debug_fault = nullptr;
+double debug_overhead = -1;
 
 namespace {
 
@@ -124,6 +126,9 @@ const Setting table[] = {
      "When it is full the least used statements are counted together."},
     {"citadel_opt.statement_flush_interval", Int{&statement_flush_ms, 10, 60 * 1000}, PGC_SIGHUP, GUC_UNIT_MS,
      "Each process adds what it counted to shared memory this often.", nullptr},
+    {"citadel_opt.max_overhead", Real{&max_overhead, 0.0, 1.0}, PGC_SIGHUP, 0,
+     "Share of the time of statements that capture may take.",
+     "When it takes more, parts of its work are left out, step by step. 0: that is neither measured nor done."},
     {"citadel_opt.databases", String{&databases, "*"}, PGC_SIGHUP, GUC_LIST_INPUT,
      "Databases in which the background workers may run.", "A comma-separated list of names, or * for all."},
     {"citadel_opt.max_job_workers", Int{&max_job_workers, 0, 64}, PGC_SIGHUP, 0,
@@ -179,6 +184,8 @@ const Setting table[] = {
      GUC_UNIT_MS | GUC_NOT_IN_SAMPLE | GUC_NO_SHOW_ALL, "Shifts the clock of citadel_opt, for tests.", nullptr},
     {"citadel_opt.debug_fault", String{&debug_fault, ""}, PGC_SUSET, GUC_NOT_IN_SAMPLE | GUC_NO_SHOW_ALL,
      "Arms a fault point, for tests.", "name:error, name:crash or name:sleep=MILLISECONDS."},
+    {"citadel_opt.debug_overhead", Real{&debug_overhead, -1.0, 1.0}, PGC_SIGHUP, GUC_NOT_IN_SAMPLE | GUC_NO_SHOW_ALL,
+     "The share of time that capture is to believe it takes, for tests.", "-1: what it measures."},
 };
 
 void define_one(const Setting& s) {

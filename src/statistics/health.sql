@@ -19,6 +19,8 @@ CREATE FUNCTION citadel.health() RETURNS jsonb
             current_setting('pg_stat_statements.max', true) IS NOT NULL AS statements_loaded
     ), capture AS MATERIALIZED (
         SELECT c.* FROM preload AS p CROSS JOIN LATERAL citadel.capture_counters() AS c WHERE p.loaded
+    ), overhead AS MATERIALIZED (
+        SELECT o.* FROM preload AS p CROSS JOIN LATERAL citadel.overhead() AS o WHERE p.loaded
     ), worker AS MATERIALIZED (
         SELECT w.* FROM preload AS p CROSS JOIN LATERAL citadel.worker_status() AS w WHERE p.loaded
     ), here AS MATERIALIZED (
@@ -87,6 +89,10 @@ CREATE FUNCTION citadel.health() RETURNS jsonb
             'citadel_opt.capture_buffer_size or lower citadel_opt.sample_interval', c.dropped_full)
         FROM capture AS c WHERE c.dropped_full > 0
         UNION ALL
+        SELECT 'warning', format('capture took more than citadel_opt.max_overhead (%s %%) of the time of statements: since %s it '
+            'leaves out %s', round((o.max_share * 100)::numeric, 2), o.since, array_to_string(o.left_out, '; '))
+        FROM overhead AS o WHERE o.level > 0
+        UNION ALL
         SELECT 'warning', format('history cannot read its source %s: %s', s.source, s.failure)
         FROM citadel.snapshot_state AS s WHERE s.failure IS NOT NULL
         UNION ALL
@@ -121,6 +127,7 @@ CREATE FUNCTION citadel.health() RETURNS jsonb
             SELECT jsonb_build_object('enabled', s.enabled AND s.capture,
                 'slow_query_threshold', current_setting('citadel_opt.slow_query_threshold', true)) || to_jsonb(c)
             FROM capture AS c) END,
+        'overhead', (SELECT to_jsonb(o) FROM overhead AS o),
         'workers', CASE WHEN p.loaded THEN jsonb_build_object(
             'launcher', (SELECT to_jsonb(w) - '{kind,database,job_name,run_id,tick_runs,tick_errors}'::text[]
                 FROM worker AS w WHERE w.kind = 'launcher' LIMIT 1),
@@ -148,7 +155,11 @@ CREATE FUNCTION citadel.health() RETURNS jsonb
             'schema', e.statements_schema),
         'database_is_copy', citadel.database_is_copy(),
         'own_cost', jsonb_build_object(
-            'shared_memory_bytes', (SELECT c.buffer_size_bytes FROM capture AS c),
+            'overhead_share', (SELECT o.share FROM overhead AS o),
+            'shared_memory_bytes', (SELECT c.buffer_size_bytes + c.delta_size_bytes FROM capture AS c),
+            'dropped', (SELECT c.dropped_full + c.dropped_memory + c.dropped_busy + c.discarded + c.deltas_discarded
+                FROM capture AS c),
+            'counted_with_the_rest', (SELECT c.deltas_evicted FROM capture AS c),
             'history_bytes', h.bytes,
             'job_ms_last_day', (SELECT coalesce(sum(r.duration_ms), 0) FROM citadel.job_run AS r
                 WHERE r.finished_at > now() - interval '1 day'))

@@ -24,6 +24,7 @@ extern "C" {
 #include "catalog/pg_authid_d.h"
 #include "tcop/tcopprot.h"
 #include "utils/acl.h"
+#include "utils/timeout.h"
 PG_MODULE_MAGIC;
 void _PG_init(void);
 }
@@ -164,6 +165,15 @@ CITADEL_FUNCTION(citadel_test_as_role) {
         result = pg::to_text(who);
     }
     PG_RETURN_TEXT_P(result);
+}
+
+// Another extension took all the timeouts that extensions may have: the next one to ask for one loses its session.
+CITADEL_FUNCTION(citadel_test_use_timeouts) {
+    pg::guard([] {
+        for (int i = USER_TIMEOUT; i < MAX_TIMEOUTS; ++i)
+            (void)RegisterTimeout(USER_TIMEOUT, [] {});
+    });
+    PG_RETURN_VOID();
 }
 
 // Runs SQL and lets its error pass through C++ frames that own objects.

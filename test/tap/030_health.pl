@@ -12,7 +12,7 @@ use Test::More;
 my $db = 'citadel_ai';
 my $node = PostgreSQL::Test::Cluster->new('health');
 $node->init(allows_streaming => 1);
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pg_stat_statements, citadel_opt'\nmax_worker_processes = 16\n");
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pg_stat_statements, citadel_opt'\nmax_worker_processes = 16\ncitadel_opt.max_overhead = 0\n");
 $node->start;
 $node->safe_psql('postgres', "CREATE DATABASE $db");
 create_citadel($node, $db);

@@ -86,7 +86,7 @@ no_crash($node);
 # A standby is idle; promoted, it does not take what it counted before for the work of one minute.
 my $primary = PostgreSQL::Test::Cluster->new('primary');
 $primary->init(allows_streaming => 1);
-$primary->append_conf('postgresql.conf', "shared_preload_libraries = 'pg_stat_statements, citadel_opt'\nmax_worker_processes = 16\ncitadel_opt.sample_interval = '1s'\n");
+$primary->append_conf('postgresql.conf', "shared_preload_libraries = 'pg_stat_statements, citadel_opt'\nmax_worker_processes = 16\ncitadel_opt.max_overhead = 0\ncitadel_opt.sample_interval = '1s'\n");
 $primary->start;
 $primary->safe_psql('postgres', "CREATE DATABASE $db");
 create_citadel($primary, $db);

@@ -21,6 +21,8 @@ sub citadel_node
 	my $node = PostgreSQL::Test::Cluster->new($name);
 	$node->init(extra => $options{init} // []);
 	$node->append_conf('postgresql.conf', "shared_preload_libraries = '$preload'\nmax_worker_processes = 16\n");
+	# What is left out when the machine is slow would be another thing each time.
+	$node->append_conf('postgresql.conf', "citadel_opt.max_overhead = 0\n") if $preload =~ /citadel_opt/;
 	$node->append_conf('postgresql.conf', $options{config}) if defined $options{config};
 	$node->start;
 	my $database = exists $options{database} ? $options{database} : 'citadel_ai';

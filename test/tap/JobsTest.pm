@@ -21,6 +21,7 @@ sub jobs_node
 	$node->append_conf('postgresql.conf', <<'END');
 shared_preload_libraries = 'pg_stat_statements, citadel_opt'
 max_worker_processes = 16
+citadel_opt.max_overhead = 0
 log_line_prefix = '%m [%p] %b '
 END
 	$node->append_conf('postgresql.conf', $options{config}) if defined $options{config};
