@@ -142,6 +142,20 @@ void Meter::report() {
 
 // --- the launcher judges
 
+namespace {
+
+void report_change(double percent, int level, bool more) {
+    const char* const verb = more ? "leaves out more" : "takes work in again";
+    const char* const part = level > shed_nothing ? shed_part(level) : "nothing";
+    pg::guard([=] {
+        ereport(LOG, (errmsg("capture takes %.2f %% of the time of statements and %s: level %d of %d", percent, verb,
+                             level, most_shed),
+                      errdetail("Left out at this level: %s.", part)));
+    });
+}
+
+} // namespace
+
 void judge_overhead() {
     static std::int64_t judged_ns = 0;
     static Governor governor(shared == nullptr ? 0 : shed_level());
@@ -149,6 +163,7 @@ void judge_overhead() {
     if (shared == nullptr || now - judged_ns < 1'000'000'000)
         return;
     judged_ns = now;
+    const int before = governor.level();
     const bool changed = governor.step({now / 1000, shared->own_ns.load(std::memory_order_relaxed),
                                         shared->busy_us.load(std::memory_order_relaxed), settings::max_overhead,
                                         settings::debug_overhead});
@@ -159,20 +174,7 @@ void judge_overhead() {
     shared->since.store(pg::now(), std::memory_order_relaxed);
     shared->changes.fetch_add(1, std::memory_order_relaxed);
     shared->level.store(governor.level(), std::memory_order_relaxed);
-    const double percent = governor.share() * 100;
-    const int level = governor.level();
-    const char* const part = shed_part(level);
-    pg::guard([percent, level, part] {
-        if (part != nullptr)
-            ereport(
-                LOG,
-                (errmsg(
-                     "citadel_opt takes %.2f %% of the time of statements: what it leaves out is now at level %d of %d",
-                     percent, level, most_shed),
-                 errdetail("Left out last: %s.", part)));
-        else
-            ereport(LOG, (errmsg("citadel_opt leaves nothing out any more")));
-    });
+    report_change(governor.share() * 100, governor.level(), governor.level() > before);
 }
 
 } // namespace citadel::capture
