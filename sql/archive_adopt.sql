@@ -50,7 +50,7 @@ SELECT citadel.adopt_archives();
 RESET ROLE;
 SELECT count(*) FROM citadel.adopt_archives();
 -- What is left alone, and why. (Folders have random names.)
-COPY (SELECT 1) TO PROGRAM 'rm -r regress_adopt/z';
+COPY (SELECT 1) TO PROGRAM 'cat > /dev/null; rm -r regress_adopt/z';
 \set VERBOSITY terse
 SET client_min_messages = notice;
 SELECT count(*) FROM citadel.adopt_archives();
@@ -76,7 +76,7 @@ SELECT pg_temp.walk(:filed, 'restore');
 UPDATE citadel.archive_entry SET origin_bound = 'FOR VALUES FROM (1) TO (101), DROP COLUMN m' WHERE archive_id = :filed;
 SELECT pg_temp.walk(:filed, 'restore');
 SELECT count(*) FROM a.moved;
-COPY (SELECT 1) TO PROGRAM 'rm -r regress_adopt';
+COPY (SELECT 1) TO PROGRAM 'cat > /dev/null; rm -r regress_adopt';
 \c :main
 DROP DATABASE regress_adopt WITH (FORCE);
 DROP ROLE regress_adopter;
