@@ -1,13 +1,13 @@
 #include "lifecycle/archive_entry_pg.hpp"
 
 #include "pg/guard.hpp"
+#include "pg/name.hpp"
 
 extern "C" {
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
-#include "mb/pg_wchar.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
@@ -223,16 +223,10 @@ std::string free_name(const std::string& schema, const std::string& wanted, std:
                     SearchSysCacheExists2(TYPENAMENSP, PointerGetDatum(name_text), ObjectIdGetDatum(place)));
         });
     };
-    const auto shortened = [&wanted](const std::string& ending) {
-        const std::size_t room = NAMEDATALEN - 1 - ending.size();
-        const auto bytes = static_cast<int>(wanted.size());
-        const char* text = wanted.c_str();
-        const int keep = pg::guard([=] { return pg_mbcliplen(text, bytes, static_cast<int>(room)); });
-        return wanted.substr(0, static_cast<std::size_t>(keep)) + ending;
-    };
-    std::string name = shortened("");
+    std::string name = pg::fitting_name(wanted, "");
     for (int attempt = 0; taken(name); ++attempt)
-        name = shortened("_" + std::to_string(archive_id) + (attempt == 0 ? "" : "_" + std::to_string(attempt)));
+        name = pg::fitting_name(wanted,
+                                "_" + std::to_string(archive_id) + (attempt == 0 ? "" : "_" + std::to_string(attempt)));
     return name;
 }
 

@@ -3,6 +3,7 @@
 #include "lifecycle/archive_schema_pg.hpp"
 #include "pg/compat.hpp"
 #include "pg/fault.hpp"
+#include "pg/name.hpp"
 #include "pg/role.hpp"
 #include "pg/subtransaction.hpp"
 #include "pg/write_as.hpp"
@@ -145,11 +146,7 @@ std::string new_location(const std::string& name) {
         ending += digits[byte >> 4];
         ending += digits[byte & 15];
     }
-    const char* text = name.c_str();
-    const auto bytes = static_cast<int>(name.size());
-    const auto room = static_cast<int>(NAMEDATALEN - 1 - ending.size());
-    const int keep = pg::guard([=] { return pg_mbcliplen(text, bytes, room); });
-    return std::string(far_schema) + "." + name.substr(0, static_cast<std::size_t>(keep)) + ending;
+    return std::string(far_schema) + "." + pg::fitting_name(name, ending);
 }
 
 void write_part(pg::Spi& spi, Entry& entry, const OpenRelation& source, Part& part) {

@@ -5,20 +5,17 @@
 #include "lifecycle/partman_pg.hpp"
 #include "lifecycle/policy_pg.hpp"
 #include "pg/fault.hpp"
+#include "pg/name.hpp"
 #include "pg/relation.hpp"
 #include "pg/write_as.hpp"
 
 #include <algorithm>
 
-extern "C" {
-#include "mb/pg_wchar.h"
-}
+extern "C" {}
 
 namespace citadel::lifecycle {
 
 namespace {
-
-constexpr std::size_t longest_name = NAMEDATALEN - 1;
 
 std::string digits_only(const std::string& text, std::size_t length) {
     std::string digits;
@@ -31,20 +28,11 @@ std::string digits_only(const std::string& text, std::size_t length) {
     return digits;
 }
 
-// The first bytes of a name that end with a whole character.
-std::string clipped(const std::string& name, std::size_t bytes) {
-    const char* text = name.c_str();
-    const int length = static_cast<int>(name.size());
-    const int limit = static_cast<int>(bytes);
-    const int kept = pg::guard([=] { return pg_mbcliplen(text, length, limit); });
-    return name.substr(0, static_cast<std::size_t>(kept));
-}
-
 std::string free_name(const Policy& policy, const std::string& suffix) {
     pg::Spi spi;
     for (int attempt = 0; attempt < 1000; ++attempt) {
         const std::string end = suffix + (attempt == 0 ? "" : "_" + std::to_string(attempt));
-        std::string name = clipped(policy.name, longest_name - end.size()) + end;
+        std::string name = pg::fitting_name(policy.name, end);
         if (spi.query("SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND "
                       "c.relname = $2 UNION ALL SELECT 1 FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace "
                       "WHERE n.nspname = $1 AND t.typname = $2",

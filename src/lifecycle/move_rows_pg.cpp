@@ -19,6 +19,7 @@
 #include "lifecycle/throttle.hpp"
 #include "pg/clock.hpp"
 #include "pg/fault.hpp"
+#include "pg/name.hpp"
 #include "pg/relation.hpp"
 #include "pg/write_as.hpp"
 #include "settings/settings.hpp"
@@ -86,8 +87,7 @@ std::string Mover::collecting_name() const {
     pg::Spi spi;
     if (spi.query("SELECT 1 FROM pg_class WHERE relname = $1", {pg::arg(base)}).empty())
         return base;
-    const std::string suffix = "_" + std::to_string(row_.id);
-    return spi.query("SELECT (left($1, 62 - length($2)) || $2)::name", {pg::arg(base), pg::arg(suffix)}).text(0, 0);
+    return pg::fitting_name(base, "_" + std::to_string(row_.id));
 }
 
 // The table that collects the rows: columns and nothing else, so that no code of the owner runs while it is made. His

@@ -4,6 +4,7 @@
 #include "lifecycle/plain_parts_pg.hpp"
 #include "lifecycle/policy_pg.hpp"
 #include "pg/fault.hpp"
+#include "pg/name.hpp"
 #include "pg/write_as.hpp"
 
 #include <initializer_list>
@@ -48,15 +49,14 @@ std::string join(std::initializer_list<std::string_view> parts) {
 
 std::string free_name(pg::Spi& spi, const std::string& schema, const std::string& base, const std::string& suffix) {
     for (int attempt = 0;; ++attempt) {
-        const std::string end = suffix + (attempt == 0 ? "" : std::to_string(attempt));
+        const std::string name = pg::fitting_name(base, suffix + (attempt == 0 ? "" : std::to_string(attempt)));
         const pg::Rows rows = spi.query(
-            "WITH n AS (SELECT (substr($2, 1, 62 - length($3)) || $3)::name AS name) SELECT n.name, EXISTS (SELECT "
-            "FROM pg_class c JOIN pg_namespace s ON s.oid = c.relnamespace WHERE s.nspname = $1 AND c.relname = "
-            "n.name) OR EXISTS (SELECT FROM pg_type y JOIN pg_namespace s ON s.oid = y.typnamespace WHERE s.nspname = "
-            "$1 AND y.typname = n.name) FROM n",
-            {pg::arg(schema), pg::arg(base), pg::arg(end)});
-        if (!rows.boolean(0, 1))
-            return rows.text(0, 0);
+            "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace s ON s.oid = c.relnamespace WHERE s.nspname = $1 "
+            "AND c.relname = $2) OR EXISTS (SELECT FROM pg_type y JOIN pg_namespace s ON s.oid = y.typnamespace WHERE "
+            "s.nspname = $1 AND y.typname = $2)",
+            {pg::arg(schema), pg::arg(name)});
+        if (!rows.boolean(0, 0))
+            return name;
     }
 }
 
