@@ -122,7 +122,7 @@ sub privileges
 sub fill
 {
 	my ($call, $numbers) = @_;
-	$call =~ s/\{(\w+)\}/$numbers->{$1} \/\/ die "no number {$1} for $call"/ge;
+	$call =~ s/\{([a-z]+)\}/$numbers->{$1} \/\/ die "no number {$1} for $call"/ge;
 	return $call;
 }
 
