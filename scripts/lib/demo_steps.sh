@@ -363,6 +363,18 @@ show_audit_log() {
         FROM citadel.verify_audit_log('$head')")"
 }
 
+# The page outlives the demo; where it was started from, if that may be written to.
+write_report() {
+    local file=$PWD/citadel_report.html
+    [ -z "${started_in:-}" ] || file=$started_in/citadel_report.html
+    [ -w "$(dirname "$file")" ] || file=$(mktemp -d /tmp/citadel_report.XXXXXX)/citadel_report.html
+    sql -o /dev/null -c "SELECT pg_stat_force_next_flush()" -c "SELECT citadel.collect()" || return 1
+    PGOPTIONS='-c citadel_opt.slow_query_threshold=-1 -c pg_stat_statements.track=none' "$root/scripts/report" --psql "$STAGE_BIN/psql" \
+        --host "$WORK/sockets" --port "$(server_port demo)" --username postgres --dbname "$database" --last '30 minutes' \
+        --output "$file" >/dev/null || return 1
+    note "open $file in a browser: load, percentiles, recommended indexes, growth of tables"
+}
+
 show_health() { table -At -c "SELECT jsonb_pretty(citadel.health())"; }
 
 finish() {

@@ -18,7 +18,7 @@ pg_major() {
     echo "$newest"
 }
 
-# packages GROUP: one "name  reason" a line. Groups: build, test, lint, bench.
+# packages GROUP: one "name  reason" a line. Groups: build, report, test, lint, bench.
 packages() {
     local major
     major=$(pg_major)
@@ -31,6 +31,12 @@ postgresql-$major  the server, psql and pgbench
 postgresql-server-dev-$major  server headers, PGXS, pg_regress; brings the clang that makes bitcode
 libzstd-dev  compresses archives in files
 postgresql-$major-partman  pg_partman, which the control file requires
+END
+            ;;
+        report)
+            cat <<END
+python3  scripts/report
+tzdata  its time zones
 END
             ;;
         test)
@@ -47,6 +53,7 @@ perl  prove and Test::More
 libipc-run-perl  PostgreSQL::Test::Cluster needs IPC::Run
 prometheus  reads our metrics in a test, and promtool checks rules
 prometheus-postgres-exporter  the exporter that Prometheus reads them through
+chromium  opens the page that scripts/report writes
 END
             ;;
         lint)

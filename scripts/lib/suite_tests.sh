@@ -19,7 +19,7 @@ prepared() {
 # What the unprivileged user reads and where it writes: a clone may lie in a folder that it cannot enter.
 stage_tests() {
     mkdir -p "$WORK/tests" && cp -r "$source_folder/sql" "$source_folder/expected" "$source_folder/test" "$source_folder/bench" "$source_folder/deploy" \
-        "$source_folder/docs" "$WORK/tests/" &&
+        "$source_folder/docs" "$source_folder/scripts" "$WORK/tests/" &&
         chmod -R a+rX "$WORK/tests" || return 1
     if [ -d "$source_folder/test/modules" ]; then
         $make -s WERROR=1 DESTDIR="$WORK/stage" install-test-modules && chmod -R a+rX "$WORK/stage" || return 1

@@ -1,5 +1,6 @@
 #include "history/snapshot_sql.hpp"
 
+#include <algorithm>
 #include <initializer_list>
 #include <string_view>
 #include <utility>
@@ -38,8 +39,8 @@ std::string differs_from_last(const Counter& counter) {
     return counter.first + " IS DISTINCT FROM last_" + counter.first;
 }
 std::string difference(const Counter& counter) {
-    return "CASE WHEN fresh THEN " + counter.first + " ELSE " + counter.first + " - last_" + counter.first +
-           " END AS " + counter.first;
+    return "CASE WHEN fresh THEN " + counter.first + " ELSE greatest(" + counter.first + " - last_" + counter.first +
+           ", 0) END AS " + counter.first;
 }
 std::string sum(const Counter& counter) {
     return "sum(" + counter.first + ")";
@@ -148,11 +149,15 @@ std::string new_texts_sql(const StatementSource& source) {
 std::string table_snapshot_sql() {
     const std::vector<Counter>& counters = table_counters();
     const std::string names = join(counters, ", ", name);
+    // Scans of its indexes are a sum over those that there are: a dropped one lowers it, and nothing was reset.
+    std::vector<Counter> own = counters;
+    own.erase(std::remove_if(own.begin(), own.end(), [](const Counter& c) { return c.first == "index_scans"; }),
+              own.end());
     return "WITH seen AS MATERIALIZED (SELECT s.relid AS relation, s.schemaname AS schema_name, s.relname AS "
            "table_name, " +
            join(counters, ", ", expression_as_name) + " FROM pg_stat_user_tables s WHERE " +
            std::string(counted_schemas) + "), compared AS MATERIALIZED (SELECT c.*, l.relation IS NULL OR " +
-           join(counters, " OR ", lower_than_last) + " AS fresh, l.relation IS NULL AS new, " +
+           join(own, " OR ", lower_than_last) + " AS fresh, l.relation IS NULL AS new, " +
            join(counters, ", ", last_as_name) +
            " FROM seen c LEFT JOIN citadel.table_counter l USING (relation)), "
            "changed AS (SELECT relation, schema_name, table_name, " +

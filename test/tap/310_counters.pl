@@ -66,6 +66,15 @@ insert(10);
 collect();
 is(total('rows_inserted'), '160', 'a reset of another table changes nothing');
 
+# --- an index goes: the table's scans by index are fewer then, and nothing was reset
+
+$node->safe_psql($db, 'CREATE INDEX counted_v ON counted (v)');
+$node->safe_psql($db, 'SET enable_seqscan = off; SELECT id FROM counted WHERE v = 1; SELECT pg_stat_force_next_flush()');
+collect();
+$node->safe_psql($db, 'DROP INDEX counted_v');
+collect();
+is(total('rows_inserted'), '160', 'a dropped index counts nothing again');
+
 # --- crashes and restarts
 
 insert(5);

@@ -149,6 +149,21 @@ cmp_ok(value_of('citadel_figure_value{figure="xid_age",subject="citadel_ai"}'), 
 cmp_ok(value_of('sum(citadel_statement_calls_total)'), '>', 10, 'statements');
 like(value_of(q{citadel_table_bytes{table="a \"quoted\\\\ table"}}), qr/^[1-9]/, 'hostile names arrive');
 is(value_of('pg_exporter_last_scrape_error'), '0', 'the exporter could run every query');
+# The dashboard's questions, as Grafana puts them: Prometheus understands each of them.
+(my $panel_errors, my %panel_ids) = ('');
+foreach my $panel (@{ $dashboard->{panels} })
+{
+	$panel_errors .= "panel $panel->{id} twice; " if $panel_ids{ $panel->{id} }++;
+	my $place = $panel->{gridPos};
+	$panel_errors .= "$panel->{title} lies outside; " if $place->{x} + $place->{w} > 24 || $place->{w} < 1 || $place->{h} < 1;
+	foreach my $target (@{ $panel->{targets} })
+	{
+		(my $question = $target->{expr}) =~ s/\$\w+/.*/g;
+		my $response = $http->get("http://127.0.0.1:$prometheus_port/api/v1/query?query=" . $http->_uri_escape($question));
+		$panel_errors .= "$panel->{title}: $response->{content}; " unless $response->{success};
+	}
+}
+is($panel_errors, '', 'the dashboard is well made, and Prometheus answers all that it asks');
 my $alerts = ask('alerts', sub { grep { $_->{labels}{alertname} eq 'CitadelAlertCritical' && $_->{state} eq 'firing' } @{ $_[0]{alerts} } });
 is((grep { $_->{labels}{alertname} eq 'CitadelAlertCritical' } @{ $alerts->{alerts} })[0]{labels}{rule}, 'a "rule"', 'and fires its rules on ours');
 $_->kill_kill(grace => 5) for splice @processes;
