@@ -27,6 +27,7 @@ sub trust_node
 citadel_opt.archive_directory = '$archives'
 citadel_opt.slow_query_threshold = 0
 citadel_opt.advise_interval = 0
+citadel_opt.alert_interval = 3600
 autovacuum = off
 END
 	$node->safe_psql('postgres', "CREATE DATABASE $db");
