@@ -35,10 +35,6 @@ void small_ones_first(std::vector<Choice>& choices) {
     std::stable_partition(choices.begin(), end, [](const Choice& choice) { return choice.first; });
 }
 
-bool there(const CostCache::Set& present, Item item) {
-    return item < present.size() && present[item] != 0;
-}
-
 } // namespace
 
 CostCache::CostCache(const std::vector<StatementUse>& statements, CostSource& source)
@@ -67,7 +63,7 @@ Item CostCache::take(Entry entry, const Candidate* candidate) {
 Item CostCache::add(const Candidate& candidate) {
     if (const auto found = number_.find(candidate); found != number_.end())
         return found->second;
-    const Item item = take(Entry{candidate, candidate.relation, 0, {}}, &candidate);
+    const Item item = take(Entry{candidate, candidate.relation, 0, {}, -1.0}, &candidate);
     number_.emplace(candidate, item);
     return item;
 }
@@ -75,7 +71,7 @@ Item CostCache::add(const Candidate& candidate) {
 Item CostCache::add_existing(RelationId relation, IndexId id) {
     if (const auto found = number_of_existing_.find(id); found != number_of_existing_.end())
         return found->second;
-    const Item item = take(Entry{Candidate{}, relation, id, {}}, nullptr);
+    const Item item = take(Entry{Candidate{}, relation, id, {}, -1.0}, nullptr);
     number_of_existing_.emplace(id, item);
     return item;
 }
@@ -92,20 +88,32 @@ CostCache::Set CostCache::today() const {
     return present;
 }
 
-std::vector<Item> CostCache::relevant(std::size_t statement, const Set& present) const {
-    std::vector<Item> found;
+CostCache::Items CostCache::relevant(std::size_t statement, const Set& present) const {
+    Items found;
     for (const Item item : items_of_[statement])
-        if (there(present, item))
+        if (item < present.size() && present[item] != 0)
             found.push_back(item);
     return found;
 }
 
-Configuration CostCache::configuration(std::size_t statement, const Set& present) const {
+CostCache::Items CostCache::today(std::size_t statement) const {
+    Items found;
+    for (const Item item : items_of_[statement])
+        if (is_existing(item))
+            found.push_back(item);
+    return found;
+}
+
+Configuration CostCache::configuration(std::size_t statement, const Items& there) const {
     Configuration configuration;
+    auto present = there.begin();
     for (const Item item : items_of_[statement]) {
-        if (is_existing(item) && !there(present, item))
+        const bool is_there = present != there.end() && *present == item;
+        if (is_there)
+            ++present;
+        if (is_existing(item) && !is_there)
             configuration.hidden.push_back(items_[item].existing);
-        else if (!is_existing(item) && there(present, item))
+        else if (!is_existing(item) && is_there)
             configuration.added.push_back(items_[item].candidate);
     }
     std::sort(configuration.added.begin(), configuration.added.end());
@@ -114,16 +122,18 @@ Configuration CostCache::configuration(std::size_t statement, const Set& present
 }
 
 double CostCache::bytes(Item item) {
-    return is_existing(item) ? 0.0 : static_cast<double>(source_.size(items_[item].candidate));
+    Entry& entry = items_[item];
+    if (entry.bytes < 0.0)
+        entry.bytes = is_existing(item) ? 0.0 : static_cast<double>(source_.size(entry.candidate));
+    return entry.bytes;
 }
 
-const CostCache::Plan* CostCache::known(std::size_t statement, const std::vector<Item>& offered,
-                                        const Set& present) const {
+const CostCache::Plan* CostCache::known(std::size_t statement, const Items& there) const {
     const Plan* possible = nullptr; // the cheapest whose indexes are all there: it costs at most that
     double at_least = 0.0;          // more on offer cost as much as that
     for (const Plan& plan : plans_[statement]) {
-        const bool runs = std::all_of(plan.used.begin(), plan.used.end(), [&](Item i) { return there(present, i); });
-        const bool had_all = std::includes(plan.offered.begin(), plan.offered.end(), offered.begin(), offered.end());
+        const bool runs = std::includes(there.begin(), there.end(), plan.used.begin(), plan.used.end());
+        const bool had_all = std::includes(plan.offered.begin(), plan.offered.end(), there.begin(), there.end());
         if (runs && had_all)
             return &plan;
         if (runs && (possible == nullptr || plan.cost < possible->cost))
@@ -134,19 +144,14 @@ const CostCache::Plan* CostCache::known(std::size_t statement, const std::vector
     return possible != nullptr && possible->cost <= at_least * same_cost ? possible : nullptr;
 }
 
-bool CostCache::is_known(std::size_t statement, const Set& present) {
-    return known(statement, relevant(statement, present), present) != nullptr;
-}
-
-const CostCache::Plan& CostCache::price(std::size_t statement, const Set& present) {
+const CostCache::Plan& CostCache::price(std::size_t statement, const Items& there) {
     ++asked_;
-    std::vector<Item> offered = relevant(statement, present);
-    if (const Plan* plan = known(statement, offered, present))
+    if (const Plan* plan = known(statement, there))
         return *plan;
     ++computed_;
-    const Configuration wanted = configuration(statement, present);
+    const Configuration wanted = configuration(statement, there);
     const Priced priced = source_.price(statement, wanted);
-    Plan plan{priced.cost, {}, std::move(offered), {}};
+    Plan plan{priced.cost, {}, there, {}};
     if (priced.knows_used) {
         for (const Candidate& candidate : priced.added)
             if (const auto found = number_.find(candidate); found != number_.end())
@@ -162,7 +167,7 @@ const CostCache::Plan& CostCache::price(std::size_t statement, const Set& presen
     floor_[statement] = std::min(floor_[statement], plan.cost);
     // What had these indexes on offer knows better than what was only told from other plans.
     for (auto& [used, cost] : estimates_[statement])
-        if (cost < plan.cost && std::all_of(used.begin(), used.end(), [&](Item i) { return there(present, i); }))
+        if (cost < plan.cost && std::includes(there.begin(), there.end(), used.begin(), used.end()))
             cost = plan.cost;
     estimate(statement, plan, priced, wanted);
     plans_[statement].push_back(std::move(plan));

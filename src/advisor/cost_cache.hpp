@@ -82,6 +82,8 @@ class CostCache {
     RelationId relation(Item item) const { return items_[item].relation; }
     const Candidate& candidate(Item item) const { return items_[item].candidate; }
     std::optional<Item> find(const Candidate& candidate) const;
+    // Of an index that may be added, as the source says; 0 of one that exists.
+    double bytes(Item item);
     // The items that concern a statement; the statements that an item concerns. In rising order.
     const std::vector<Item>& items_of(std::size_t statement) const { return items_of_[statement]; }
     const std::vector<std::size_t>& statements_of(Item item) const { return items_[item].statements; }
@@ -90,12 +92,23 @@ class CostCache {
     using Set = std::vector<char>;
     // Nothing added, nothing hidden.
     Set today() const;
-    Configuration configuration(std::size_t statement, const Set& present) const;
+    // What is there of a statement's items. Sorted. What one statement needs is asked with these: it costs what
+    // concerns the statement, however many items others have.
+    using Items = std::vector<Item>;
+    Items relevant(std::size_t statement, const Set& present) const;
+    Items today(std::size_t statement) const;
 
     // The plan of a statement under a set: known, or asked for. The reference lasts until the next call.
-    const Plan& price(std::size_t statement, const Set& present);
+    const Plan& price(std::size_t statement, const Items& there);
+    const Plan& price(std::size_t statement, const Set& present) {
+        return price(statement, relevant(statement, present));
+    }
+    double cost(std::size_t statement, const Items& there) { return price(statement, there).cost; }
     double cost(std::size_t statement, const Set& present) { return price(statement, present).cost; }
-    bool is_known(std::size_t statement, const Set& present);
+    bool is_known(std::size_t statement, const Items& there) const { return known(statement, there) != nullptr; }
+    bool is_known(std::size_t statement, const Set& present) const {
+        return is_known(statement, relevant(statement, present));
+    }
     // The plans made so far.
     const std::vector<Plan>& plans(std::size_t statement) const { return plans_[statement]; }
     // Plans that were not made but told from others: with these indexes the statement costs about that, and no less
@@ -113,12 +126,12 @@ class CostCache {
         RelationId relation = 0;
         IndexId existing = 0;
         std::vector<std::size_t> statements;
+        double bytes; // below 0: not asked for yet
     };
     Item take(Entry entry, const Candidate* candidate);
-    double bytes(Item item);
-    std::vector<Item> relevant(std::size_t statement, const Set& present) const;
+    Configuration configuration(std::size_t statement, const Items& there) const;
     void estimate(std::size_t statement, Plan& plan, const Priced& priced, const Configuration& configuration);
-    const Plan* known(std::size_t statement, const std::vector<Item>& offered, const Set& present) const;
+    const Plan* known(std::size_t statement, const Items& there) const;
 
     const std::vector<StatementUse>& statements_;
     CostSource& source_;

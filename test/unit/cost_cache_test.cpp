@@ -77,7 +77,7 @@ TEST(AdvisorCostCache, KnowsWhatLiesBetweenUsedAndOffered) {
     const Item b = cache.add(index_on(2));
     cache.add(index_on(3));
     EXPECT_EQ(cache.cost(0, cache.today()), 1000.0);
-    EXPECT_EQ(cache.cost(0, {1, 1, 1}), 10.0);
+    EXPECT_EQ(cache.cost(0, CostCache::Set{1, 1, 1}), 10.0);
     EXPECT_EQ(cache.computed(), 2u);
     CostCache::Set some(3);
     some[a] = 1;
@@ -96,7 +96,7 @@ TEST(AdvisorCostCache, TellsOthersFromOnePlan) {
     const Item b = cache.add(index_on(2));
     cache.add(index_on(3));
     cache.cost(0, cache.today());
-    cache.cost(0, {1, 1, 1});
+    cache.cost(0, CostCache::Set{1, 1, 1});
     // Nothing that costs more than today's plan.
     const std::map<std::vector<Item>, double> expected = {{{a}, 10.0}, {{b}, 40.0}};
     EXPECT_EQ(cache.estimates(0), expected);
@@ -112,9 +112,9 @@ TEST(AdvisorCostCache, ThePlannerOverrulesWhatWasTold) {
     cache.add(index_on(1));
     const Item b = cache.add(index_on(2));
     cache.cost(0, cache.today());
-    cache.cost(0, {1, 1});
+    cache.cost(0, CostCache::Set{1, 1});
     EXPECT_EQ(cache.estimates(0).at({b}), 40.0);
-    EXPECT_EQ(cache.cost(0, {0, 1}), 300.0); // asked for: an estimate is no plan
+    EXPECT_EQ(cache.cost(0, CostCache::Set{0, 1}), 300.0); // asked for: an estimate is no plan
     EXPECT_EQ(cache.estimates(0).at({b}), 300.0);
 }
 
