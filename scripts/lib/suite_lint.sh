@@ -11,6 +11,7 @@ suite_lint() {
     check "every test file is where its runner looks" tests_in_place
     check "every SQL part is listed once" sql_parts_complete
     check "META.json" meta_valid
+    check "messages that ask for something are in docs/troubleshooting.md" python3 scripts/lib/check_messages.py
     check "shellcheck" shell_scripts
     clang_tidy_all
 }

@@ -49,7 +49,7 @@ std::string join(std::initializer_list<std::string_view> parts) {
 
 std::string free_name(pg::Spi& spi, const std::string& schema, const std::string& base, const std::string& suffix) {
     for (int attempt = 0;; ++attempt) {
-        const std::string name = pg::fitting_name(base, suffix + (attempt == 0 ? "" : std::to_string(attempt)));
+        std::string name = pg::fitting_name(base, suffix + (attempt == 0 ? "" : std::to_string(attempt)));
         const pg::Rows rows = spi.query(
             "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace s ON s.oid = c.relnamespace WHERE s.nspname = $1 "
             "AND c.relname = $2) OR EXISTS (SELECT FROM pg_type y JOIN pg_namespace s ON s.oid = y.typnamespace WHERE "
