@@ -53,7 +53,7 @@ SELECT set_eq($$
         'captured_statements', 'worker_status', 'job_definitions', 'next_job_run', 'database_is_copy', 'checked_table',
         'index_definition', 'heap_bloat', 'relation_bytes', 'partition_tree',
         'verify_audit_log', 'advisor_progress_rows', 'stop_advisor', 'index_build_seconds', 'index_build_plan',
-        'explain_recommendation', 'recommendation_report', 'figure_definitions', 'disk_space', 'metrics', 'metrics_top'],
+        'explain_recommendation', 'recommendation_report', 'figure_definitions', 'disk_space', 'metrics', 'metrics_top', 'overhead', 'ddl_notes_missed'],
     'pg_monitor may call these functions besides');
 SELECT set_eq($$
     SELECT relname::text FROM relation WHERE relkind <> 'S' AND NOT has_table_privilege('pg_monitor', oid, 'SELECT') $$,
