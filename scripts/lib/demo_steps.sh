@@ -137,6 +137,7 @@ generate_data() {
 # The bulk load is not part of the application's life: watching begins after it.
 start_watching() {
     local waited=0
+    watched_since=$SECONDS
     sql -o /dev/null -c "ALTER SYSTEM SET citadel_opt.enabled = on" -c "SELECT pg_reload_conf()" || return 1
     until sql -o /dev/null -c "SELECT citadel.collect()" 2>"$WORK/collect.log"; do
         waited=$((waited + 1))
@@ -370,7 +371,7 @@ write_report() {
     [ -w "$(dirname "$file")" ] || file=$(mktemp -d /tmp/citadel_report.XXXXXX)/citadel_report.html
     sql -o /dev/null -c "SELECT pg_stat_force_next_flush()" -c "SELECT citadel.collect()" || return 1
     PGOPTIONS='-c citadel_opt.slow_query_threshold=-1 -c pg_stat_statements.track=none' "$root/scripts/report" --psql "$STAGE_BIN/psql" \
-        --host "$WORK/sockets" --port "$(server_port demo)" --username postgres --dbname "$database" --last '30 minutes' \
+        --host "$WORK/sockets" --port "$(server_port demo)" --username postgres --dbname "$database" --last "$((SECONDS - watched_since)) seconds" \
         --output "$file" >/dev/null || return 1
     note "open $file in a browser: load, percentiles, recommended indexes, growth of tables"
 }

@@ -132,6 +132,7 @@ class Drawings(unittest.TestCase):
         self.well_formed(charts.stacked_areas([("a", "c1", {0.0: 5})], 0, 60, 60, self.clock, words, "n", "d", "id"))
         self.well_formed(charts.stacked_areas([("a", "c1", {})], 0, 60, 60, self.clock, words, "n", "d", "id"))
         self.well_formed(charts.stacked_areas([("a", "c1", {0.0: None})], 0, 7, 60, self.clock, words, "n", "d", "id", since=600))
+        self.well_formed(charts.stacked_areas([("a", "c1", {0.0: 1})], 0, 600, 60, self.clock, words, "n", "d", "id", events=[(30, "<DDL>"), (9e9, "later")]))
 
     def test_gaps_and_single_points(self):
         self.assertEqual(charts.runs([(0, 1), (60, 2), (120, None), (180, 3), (600, 4)], 90), [[(0, 1), (60, 2)], [(180, 3)], [(600, 4)]])
@@ -168,7 +169,7 @@ class Pages(unittest.TestCase):
         for answer in ([], "permission denied for table <x>"):
             data = dict(server=server, begin=0.0, end=86400.0, now=86400.0, step=600, grid=0.0, since=None, first_minute=None, first_day=None, slow_ids=[],
                         steps={}, **{name: answer for name in ("statements", "load", "curves", "regressions", "recommendations", "tables", "indexes",
-                                                               "runway", "alerts", "size")})
+                                                               "runway", "alerts", "changes", "size")})
             text = page.render(data)
             self.assertEqual(text.count("<section"), len(page.PARTS))
             self.assertGreaterEqual(text.count('class="note"'), len(page.PARTS))

@@ -53,7 +53,7 @@ sub amount { my ($text) = @_; $text =~ s/\xe2\x80\xaf//g; return $text; }
 
 my ($page, $said) = report();
 like($page, qr/No statement was counted in this window/, 'a page without history says so');
-is(scalar(() = $page =~ /<section/g), 8, 'and has all its parts');
+is(scalar(() = $page =~ /<section/g), 9, 'and has all its parts');
 query('CREATE DATABASE bare', 'postgres');
 (undef, $said) = report(database => 'bare');
 like($said, qr/has no extension citadel_opt/, 'a database without the extension');
@@ -108,6 +108,8 @@ like($page, qr{class="mark slow"}, 'which is marked on its curve');
 like($page, qr{>4\S+000 \xe2\x86\x92 1\S+000<}, 'a recommendation with its evidence');
 like($page, qr{events &quot;&quot;&lt;&amp;&gt;}, 'partitions ahead');
 like($page, qr{&lt;b&gt;rule&lt;/b&gt;}, 'an alert');
+like($page, qr{CREATE TABLE</td><td class="text">[^<]*public\.}, 'DDL');
+like($page, qr{class="event"}, 'marked under the load');
 like($page, qr{<svg[^>]*class="small"}, 'and tables with their growth');
 # Nothing but our own elements, nothing from elsewhere, and every drawing finite and described.
 is(join(' ', sort { $a cmp $b } keys %{ { map { lc($_) => 1 } $page =~ /<(script|img|iframe|object|embed|form|input|base|i|u)\b/gi } }), '', 'no element came in by a name');
@@ -127,7 +129,7 @@ my ($dom, $console) = browse($file, "--screenshot=$folder/page.png", '--window-s
 is($console, '', 'no error on the console');
 like($dom, qr{<td[^>]*>.*&lt;script&gt;alert\(1\)}s, 'the browser shows the name as text');
 is(scalar(() = $dom =~ /<script/g), 0, 'and has no script');
-is(scalar(() = $dom =~ /<section/g), 8, 'all parts are there');
+is(scalar(() = $dom =~ /<section/g), 9, 'all parts are there');
 (my $broken = $page) =~ s{<main>}{<main><img src="http://localhost:9/x.png"><script>document.body.remove()</script>};
 append_to_file("$folder/broken.html", $broken);
 ($dom, $console) = browse("$folder/broken.html");

@@ -79,7 +79,7 @@ def curve(frame, points, gap, class_):
     return "".join(parts)
 
 
-def stacked_areas(layers, begin, end, step, clock, words, name, description, id_, marks=(), since=None, width=1040, height=300):
+def stacked_areas(layers, begin, end, step, clock, words, name, description, id_, marks=(), events=(), since=None, width=1040, height=300):
     """layers: [(label, class, {step begin: value})], the first at the bottom. Steps without a value count as zero."""
     steps = max(1, math.ceil((end - begin) / step))
     starts = [begin + i * step for i in range(steps)]
@@ -89,7 +89,7 @@ def stacked_areas(layers, begin, end, step, clock, words, name, description, id_
     # A step's value holds from its begin to its end; drawn through the middles, and flat to both edges.
     middles = [min(at + step / 2, end) for at in starts]
     if since is not None and since > begin:
-        kept = [i for i, at in enumerate(middles) if at >= since - step]
+        kept = [i for i, at in enumerate(starts) if at + step > since]
         first = kept[0] if kept else 0
     else:
         first = 0
@@ -101,7 +101,7 @@ def stacked_areas(layers, begin, end, step, clock, words, name, description, id_
         areas.append(element("path", {"d": outline, "class": f"area {class_}"}, title(label)))
         below = above
     return drawing(width, height, name, description, unknown(frame, since, "not recorded yet"), flags(frame, marks), "".join(areas), frame.axes(),
-                   id_=id_)
+                   events_at(frame, events), id_=id_)
 
 
 def unknown(frame, until, words):
@@ -122,6 +122,15 @@ def flags(frame, marks):
         parts.append(element("g", None, title(words), rectangle(left, frame.top, max(right - left, 2), frame.bottom - frame.top, class_=f"mark {class_}"),
                              line(left, frame.top - 6, left, frame.bottom, class_=f"flag {class_}"),
                              element("path", {"d": path([(left, frame.top - 6), (left + 7, frame.top - 3), (left, frame.top)], closed=True), "class": f"pennant {class_}"})))
+    return "".join(parts)
+
+
+def events_at(frame, events):
+    """events: [(seconds, words)]: a small triangle under the axis."""
+    parts = []
+    for at, words in events:
+        x, y = frame.x(at), frame.bottom
+        parts.append(element("path", {"d": path([(x - 4, y + 7), (x + 4, y + 7), (x, y)], closed=True), "class": "event"}, title(words)))
     return "".join(parts)
 
 

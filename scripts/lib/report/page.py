@@ -9,7 +9,7 @@ from .source import Refused
 
 STEPS = (60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 2 * 86400, 7 * 86400)
 MOST_STEPS = 150
-PARTS = (("load", "Load", sections.load), ("statements", "Statements", sections.statements), ("regressions", "Became slower", sections.regressions),
+PARTS = (("load", "Load", sections.load), ("statements", "Statements", sections.statements), ("regressions", "Became slower", sections.regressions), ("changes", "Changes", sections.changes),
          ("indexes", "Recommended indexes", sections.recommendations), ("tables", "Table growth", sections.tables), ("index-use", "Index use", sections.indexes),
          ("runway", "Partition runway", sections.runway), ("alerts", "Alerts", sections.alerts))
 
@@ -67,7 +67,7 @@ def read(database, begin, end, last, zone):
     data["steps"] = {id_: step_of_statement(calls.get(id_, 0), data["end"] - data["begin"], data["step"]) for id_ in wanted}
     data["curves"] = ask(queries.PERCENTILES, ids=array(wanted), steps=array(str(data["steps"][id_]) for id_ in wanted)) if wanted else []
     for name, statement in (("recommendations", queries.RECOMMENDATIONS), ("tables", queries.TABLES), ("indexes", queries.INDEXES), ("runway", queries.RUNWAY),
-                            ("alerts", queries.ALERTS), ("size", queries.SIZE)):
+                            ("alerts", queries.ALERTS), ("changes", queries.CHANGES), ("size", queries.SIZE)):
         data[name] = ask(statement)
     return data
 

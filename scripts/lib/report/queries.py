@@ -111,6 +111,20 @@ WHERE a.opened_at < to_timestamp(:'to') AND coalesce(a.resolved_at, 'infinity') 
 ORDER BY a.state = 'resolved', array_position(ARRAY['critical', 'warning', 'info'], a.severity), a.opened_at DESC LIMIT 60
 """
 
+# DDL and changed settings; what one transaction, or a job, did to many objects is one row.
+CHANGES = """
+SELECT extract(epoch FROM c.at)::float8 AS at, c.what, c.name, c.objects
+FROM (SELECT min(d.at) AS at, concat_ws(' ', nullif(d.command, ''), CASE WHEN d.command = '' THEN d.action END) AS what,
+          min(concat_ws('.', d.schema_name, d.object_name)) AS name, count(*) AS objects
+      FROM citadel.ddl_log AS d
+      WHERE d.at >= to_timestamp(:'from') AND d.at < to_timestamp(:'to') AND d.schema_name NOT IN ('citadel', 'citadel_archive')
+      GROUP BY date_trunc('minute', d.at), d.command, d.action
+      UNION ALL
+      SELECT s.at, 'setting', format('%s: %s → %s', s.setting, coalesce(s.old_value, 'not set'), coalesce(s.new_value, 'not set')), 1
+      FROM citadel.setting_log AS s WHERE s.at >= to_timestamp(:'from') AND s.at < to_timestamp(:'to')) AS c
+ORDER BY c.at DESC LIMIT 60
+"""
+
 SIZE = """
 SELECT extract(epoch FROM s.at)::float8 AS at, s.bytes FROM citadel.database_size AS s
 WHERE s.at >= to_timestamp(:'from') - interval '1 hour' AND s.at <= to_timestamp(:'to') ORDER BY s.at

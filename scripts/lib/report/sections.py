@@ -114,7 +114,7 @@ def load(data, clock):
     description = (f"Stacked areas of the {len(classes)} statements with the most time and all others. The highest value is {at_once(peak_value)}, "
                    f"at {clock.moment(peak)}. The figures are in the table below.")
     chart = charts.stacked_areas(layers, begin, data["end"], data["step"], clock, at_once, "Load over time by statement", description,
-                                 "load-chart", regression_marks(data), since=data["since"])
+                                 "load-chart", regression_marks(data), change_events(data, clock), since=data["since"])
     rows = []
     for s in statements:
         if s["id"] in classes:
@@ -129,7 +129,9 @@ def load(data, clock):
                      count(statements[0]["all_calls"] - sum(s["calls"] for s in statements if s["id"] in classes))] + [UNKNOWN] * 6)
     head = [("Statement", ""), ("Share of the time", "bar"), ("Time", "n"), ("Runs", "n"), ("Mean", "n"), ("p50", "n"), ("p95", "n"), ("p99", "n"),
             ("Longest", "n"), ("Failed", "n")]
-    legend = f'<p class="key">{swatch("slow-key")} while a statement was slower than usual</p>' if regression_marks(data) else ""
+    keys = [f'{swatch("slow-key")} while a statement was slower than usual'] if regression_marks(data) else []
+    keys += [f'{swatch("event-key")} the schema or a setting was changed'] if change_events(data, clock) else []
+    legend = f'<p class="key">{" &#8195; ".join(keys)}</p>' if keys else ""
     return section("load", heading, words, f"<figure>{chart}</figure>", legend, table(head, rows, "wide"))
 
 
@@ -254,6 +256,27 @@ def evidence(r):
     if e.get("plan_before") and e.get("plan_after") and e["plan_before"] != e["plan_after"]:
         words.append(f"plan {e['plan_before']} → {e['plan_after']}")
     return f'<br><span class="muted">{escape("; ".join(words))}</span>' if words else ""
+
+
+def change_words(change):
+    more = f" and {change['objects'] - 1} more" if change["objects"] > 1 else ""
+    return f"{change['what']}: {change['name'] or UNKNOWN}{more}"
+
+
+def change_events(data, clock):
+    changes = data["changes"] if isinstance(data["changes"], list) else []
+    return [(c["at"], f"{clock.time(c['at'])} {change_words(c)}") for c in changes]
+
+
+def changes(data, clock):
+    answer = data["changes"]
+    missing = nothing(answer, "Neither the schema nor a setting that matters was changed.")
+    if missing:
+        return section("changes", "Changes", "", missing)
+    rows = [[escape(clock.moment(c["at"])), escape(c["what"]), escape(shorten(change_words(c).split(": ", 1)[1], 160))] for c in answer[:20]]
+    more = note(f"{len(answer) - 20} earlier ones are not shown.") if len(answer) > 20 else ""
+    return section("changes", "Changes", "DDL and changed settings, the latest first; they are marked under the load.",
+                   table([("When", "nw"), ("What", "nw"), ("Which", "text")], rows, "wide"), more)
 
 
 # --- recommendations
