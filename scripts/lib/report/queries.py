@@ -115,7 +115,7 @@ ORDER BY a.state = 'resolved', array_position(ARRAY['critical', 'warning', 'info
 CHANGES = """
 SELECT extract(epoch FROM c.at)::float8 AS at, c.what, c.name, c.objects
 FROM (SELECT min(d.at) AS at, concat_ws(' ', nullif(d.command, ''), CASE WHEN d.command = '' THEN d.action END) AS what,
-          min(concat_ws('.', d.schema_name, d.object_name)) AS name, count(*) AS objects
+          (array_agg(concat_ws('.', d.schema_name, d.object_name) ORDER BY length(d.object_name), d.object_name))[1] AS name, count(*) AS objects
       FROM citadel.ddl_log AS d
       WHERE d.at >= to_timestamp(:'from') AND d.at < to_timestamp(:'to') AND d.schema_name NOT IN ('citadel', 'citadel_archive')
       GROUP BY date_trunc('minute', d.at), d.command, d.action

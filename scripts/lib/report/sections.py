@@ -243,7 +243,7 @@ def regressions(data, clock):
                      escape(clock.moment(r["closed"])) if r["closed"] is not None else UNKNOWN, duration(r["usual_ms"]), duration(r["worst_ms"]),
                      f"{factor:.1f}×" if known(factor) else UNKNOWN,
                      f"<b>{escape(cause(r))}</b>" + (f"<br>{escape(r['why'])}" if r["why"] else "") + evidence(r)])
-    head = [("", ""), ("Statement", "text"), ("Since", ""), ("Until", ""), ("Usual", "n"), ("Worst", "n"), ("Times", "n"), ("Cause and evidence", "text")]
+    head = [("", ""), ("Statement", "text"), ("Since", "when"), ("Until", "when"), ("Usual", "n"), ("Worst", "n"), ("Times", "n"), ("Cause and evidence", "text")]
     return section("regressions", "Statements that became slower", "Compared with what was usual for each of them lately and at that hour of the week.",
                    table(head, rows, "wide"))
 
