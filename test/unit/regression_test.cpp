@@ -122,7 +122,10 @@ TEST(Regression, AShiftIsFoundWithinTwoBuckets) {
             Statement statement(seed, [&](std::int64_t at) { return at < flip ? 20.0 : 20 * factor; });
             std::int64_t first = 0;
             EXPECT_EQ(opened(watch, statement, 0, flip + 2 * hour, &first), 1) << factor << " seed " << seed;
-            EXPECT_EQ(first, flip + 1) << factor << " seed " << seed;
+            if (factor < 5) // like single bad minutes that it has had, of a factor of two, and the load varies as well
+                EXPECT_LE(first, flip + 7) << factor << " seed " << seed;
+            else
+                EXPECT_EQ(first, flip + 1) << factor << " seed " << seed;
             EXPECT_TRUE(watch.open());
             EXPECT_EQ(watch.since(), flip);
             EXPECT_NEAR(watch.usual_ms(), 20, 6);
@@ -145,7 +148,7 @@ TEST(Regression, AShiftIsFoundInASeason) {
     for (unsigned seed = 1; seed <= 20; ++seed) {
         RegressionWatch watch;
         const std::int64_t flip = day + seed * 67;
-        Statement statement(seed, [&](std::int64_t at) { return seasonal(at) * (at < flip ? 1 : 3); });
+        Statement statement(seed, [&](std::int64_t at) { return seasonal(at) * (at < flip ? 1 : 5); });
         std::int64_t first = 0;
         EXPECT_EQ(opened(watch, statement, 0, flip + hour, &first), 1) << seed;
         EXPECT_EQ(first, flip + 1) << seed;
@@ -164,7 +167,74 @@ TEST(Regression, OneRunInTenThatIsMuchSlowerCounts) { // parameters for which th
         if (watch.observe(observe(at, latencies)) == Event::opened)
             found = at;
     }
-    EXPECT_EQ(found, 301);
+    EXPECT_EQ(found, 304); // the mean has not doubled
+}
+
+namespace {
+
+// Weeks of a statement, drawn as observations: a billion runs would take a while. Returns how often it alarmed.
+int alarms_in_a_week(unsigned seed, double hiccup_factor, int shape) {
+    std::mt19937_64 random(seed);
+    std::normal_distribution<double> normal;
+    std::uniform_real_distribution<double> uniform(0, 1);
+    RegressionWatch watch;
+    const int calls = 20 + static_cast<int>(random() % 200);
+    const double level = std::log(1 + static_cast<double>(random() % 200));
+    double load = 0;
+    int alarms = 0;
+    for (std::int64_t at = 0; at < week; ++at) {
+        load = 0.9 * load + 0.04 * normal(random);
+        const double of_the_day = 0.35 * std::sin(2 * M_PI * static_cast<double>(at % day) / day);
+        const double growth = std::log(2) * static_cast<double>(at) / week;
+        Observation seen;
+        seen.minute = at;
+        seen.calls = static_cast<std::uint64_t>(calls);
+        seen.variance = 0.25;
+        seen.log_ms = level + load + (uniform(random) < 0.003 ? std::log(hiccup_factor) : 0) +
+                      0.5 / std::sqrt(calls) * normal(random) +
+                      (shape == 1   ? of_the_day
+                       : shape == 2 ? growth
+                                    : 0);
+        if (watch.observe(seen) == Event::opened)
+            ++alarms;
+    }
+    return alarms;
+}
+
+} // namespace
+
+// 1,000 weeks, that is 10 million tests: steady, seasonal and growing ones by turns. Expected are two in 10,000 weeks;
+// with bad minutes of a factor of four 41, because those of a statement are not known before the first one.
+TEST(Regression, FalseAlarmsInThousandsOfWeeks) {
+    int alarms = 0;
+    for (unsigned seed = 1; seed <= 1000; ++seed)
+        alarms += alarms_in_a_week(seed, 2, static_cast<int>(seed % 3));
+    EXPECT_LE(alarms, 2);
+    int with_worse_minutes = 0;
+    for (unsigned seed = 1; seed <= 200; ++seed)
+        with_worse_minutes += alarms_in_a_week(seed, 4, 0);
+    EXPECT_LE(with_worse_minutes, 5);
+    RecordProperty("alarms", alarms);
+    RecordProperty("with_worse_minutes", with_worse_minutes);
+}
+
+// A statement that has had bad minutes is not believed to be slow because of two more of them, but because of something
+// that is much worse than these.
+TEST(Regression, BadMinutesAreLearnt) {
+    const auto run = [](double factor) {
+        RegressionWatch watch;
+        Statement statement(
+            14,
+            [factor](std::int64_t at) {
+                if (at >= 1000)
+                    return at < 1002 ? 20 * factor : 20.0;
+                return at > 100 && at % 100 == 0 ? 80.0 : 20.0; // each time one minute of four times as long
+            },
+            60, 0);
+        return opened(watch, statement, 0, 1100);
+    };
+    EXPECT_EQ(run(4), 0);
+    EXPECT_EQ(run(50), 1);
 }
 
 TEST(Regression, AnHourOfTheWeekIsLearnt) {
@@ -239,7 +309,7 @@ TEST(Regression, ATestIsOnlyMadeWithEnoughHistory) {
 
 TEST(Regression, GoesOnAfterARestart) {
     RegressionWatch watch;
-    Statement before(12, [](std::int64_t) { return 20.0; }), after(13, [](std::int64_t) { return 60.0; });
+    Statement before(12, [](std::int64_t) { return 20.0; }), after(13, [](std::int64_t) { return 100.0; });
     for (std::int64_t at = 0; at < 60; ++at)
         watch.learn_minute(before.minute(at));
     watch.learn_hour(before.minute(0));
@@ -248,7 +318,7 @@ TEST(Regression, GoesOnAfterARestart) {
     resumed.resume(60, 20);
     EXPECT_TRUE(resumed.open());
     EXPECT_EQ(opened(resumed, after, 62, 100), 0);
-    EXPECT_NEAR(resumed.ratio(), 3, 1);
+    EXPECT_NEAR(resumed.ratio(), 5, 1.5);
     Event last = Event::none;
     for (std::int64_t at = 100; at < 110 && last == Event::none; ++at)
         last = resumed.observe(before.minute(at));
