@@ -76,13 +76,16 @@ TEST_MODULE = build/test/citadel_test$(DLSUFFIX)
 WHAT_IF_OBJECTS = $(filter src/advisor/index_%.o, $(OBJS)) \
                   $(addprefix src/advisor/, access_paths_pg.o gin_size.o key_frequency.o statement_pg.o what_if_pg.o table_sample_pg.o expression_statistics_pg.o expressions_pg.o existing_indexes_pg.o) \
                   src/capture/lexer.o $(filter src/settings/%.o, $(OBJS))
-TEST_OBJECTS = build/test/citadel_test.o build/test/what_if_loop.o
+TEST_OBJECTS = build/test/citadel_test.o build/test/what_if_loop.o build/test/simulated_load.o
 
 build/test/%.o: test/modules/%.cpp
 	@mkdir -p $(@D)
 	$(COMPILE.cc) $(CXXFLAGS_SL) -o $@ $<
 
-$(TEST_MODULE): $(TEST_OBJECTS) $(DOOR_OBJECTS) $(WHAT_IF_OBJECTS) exports.map
+# test/tap/357_quiet_days.pl writes into the shared memory of the fast path.
+LOAD_OBJECTS = $(addprefix src/capture/, statement_table.o latency_histogram.o)
+
+$(TEST_MODULE): $(TEST_OBJECTS) $(DOOR_OBJECTS) $(WHAT_IF_OBJECTS) $(LOAD_OBJECTS) exports.map
 	$(CC) $(CFLAGS) $(filter %.o,$^) -o $@ $(LDFLAGS) $(LDFLAGS_SL) -shared $(SHLIB_LINK)
 
 .PHONY: test-modules install-test-modules
