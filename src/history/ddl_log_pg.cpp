@@ -288,7 +288,8 @@ constexpr const char* insert_sql =
     "LEFT JOIN pg_constraint k ON v.class = 'pg_constraint'::regclass AND k.oid = v.object "
     "LEFT JOIN pg_policy p ON v.class = 'pg_policy'::regclass AND p.oid = v.object "
     "LEFT JOIN pg_statistic_ext s ON v.class = 'pg_statistic_ext'::regclass AND s.oid = v.object) AS o "
-    "WHERE (action = 'dropped' OR name IS NOT NULL) AND coalesce(conindid, 0) = 0 "
+    "WHERE (name IS NOT NULL OR (action = 'dropped' AND class <> 'pg_constraint'::regclass)) AND coalesce(kind, '') "
+    "NOT IN ('S', 't', 'c') AND coalesce(conindid, 0) = 0 "
     "AND coalesce(schema_name, '') NOT IN ('citadel', 'pg_toast') AND coalesce(schema_name, '') NOT LIKE "
     "'pg\\_temp\\_%' ORDER BY place";
 

@@ -137,7 +137,9 @@ CREATE FUNCTION citadel.health() RETURNS jsonb
             'job_workers', (SELECT count(*) FROM worker WHERE kind = 'job')) END,
         'jobs', (SELECT jsonb_object_agg(j.job_name, to_jsonb(j) - 'job_name') FROM job AS j),
         'history', jsonb_build_object('newest_sample', h.newest_sample, 'partitions', h.partitions, 'bytes', h.bytes,
-            'retention', current_setting('citadel_opt.history_retention', true), 'sources', h.sources),
+            'retention', current_setting('citadel_opt.history_retention', true), 'sources', h.sources,
+            'ddl_notes_missed', CASE WHEN p.loaded THEN citadel.ddl_notes_missed() END,
+            'open_regressions', (SELECT count(*) FROM citadel.regression AS r WHERE r.state = 'open')),
         'advisor', (SELECT jsonb_build_object('last_run', a.finished_at, 'summary', a.summary,
             'open_recommendations', (SELECT count(*) FROM citadel.index_recommendation AS r WHERE r.status = 'open'))
             FROM (SELECT 1) AS one LEFT JOIN advisor AS a ON true),
