@@ -23,6 +23,7 @@ DdlNote note_of(std::uint32_t object, DdlAction action, std::uint32_t database =
 
 std::vector<std::uint32_t> objects_of(DdlNotes& notes) {
     std::vector<std::uint32_t> objects;
+    objects.reserve(static_cast<std::size_t>(notes.size()));
     for (int i = 0; i < notes.size(); ++i)
         objects.push_back(notes[i].object);
     return objects;
