@@ -67,8 +67,11 @@ BEGIN
 		END;
 	END LOOP;
 	FOR made IN SELECT typname FROM pg_type WHERE typnamespace = 'pg_catalog'::regnamespace AND typtype = 'b' AND typelem = 0 LOOP
-		EXECUTE format('CREATE DOMAIN attack.%I AS pg_catalog.%1$I CHECK (attack.sprung(%L))', made.typname, 'type ' || made.typname);
-		traps := traps + 1;
+		BEGIN
+			EXECUTE format('CREATE DOMAIN attack.%I AS pg_catalog.%1$I CHECK (attack.sprung(%L))', made.typname, 'type ' || made.typname);
+			traps := traps + 1;
+		EXCEPTION WHEN datatype_mismatch THEN NULL;
+		END;
 	END LOOP;
 	CREATE FUNCTION attack.count_step(bigint) RETURNS bigint LANGUAGE plpgsql AS 'BEGIN PERFORM attack.sprung(''count''); RETURN $1; END';
 	CREATE AGGREGATE attack.count(*) (SFUNC = attack.count_step, STYPE = bigint, INITCOND = '0');

@@ -14,6 +14,7 @@ use Test::More;
 my $db = 'citadel_ai';
 my $node = citadel_node('hostile_owner', config => <<END);
 citadel_opt.slow_query_threshold = 0
+citadel_opt.max_overhead = 0
 citadel_opt.maintenance = 'act'
 constraint_exclusion = on
 autovacuum = off

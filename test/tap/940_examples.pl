@@ -16,6 +16,7 @@ is(join(' ', sort map { s/.*\/(\w+)\.md$/$1/r } glob("$docs/functions/*.md")), j
 my $archives = PostgreSQL::Test::Utils::tempdir('archives');
 my $node = jobs_node('examples', config => <<"END");
 citadel_opt.slow_query_threshold = 0
+citadel_opt.max_overhead = 0
 citadel_opt.advise_interval = 0
 citadel_opt.alert_interval = 3600
 citadel_opt.archive_directory = '$archives'

@@ -26,6 +26,7 @@ sub trust_node
 	my $node = jobs_node($name, config => <<"END" . ($options{config} // ''));
 citadel_opt.archive_directory = '$archives'
 citadel_opt.slow_query_threshold = 0
+citadel_opt.max_overhead = 0
 citadel_opt.advise_interval = 0
 citadel_opt.alert_interval = 3600
 autovacuum = off
