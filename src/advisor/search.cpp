@@ -201,19 +201,19 @@ class Searcher : private SearchSpace {
     bool make_room(SearchState& state, const std::vector<Item>& keep) {
         while (state.bytes > problem_.budget_bytes || state.created.size() > problem_.max_created) {
             double least = infinity;
-            std::vector<Item> going;
+            Item least_item = 0;
             for (const Item item : state.created) {
                 if (std::find(keep.begin(), keep.end(), item) != keep.end())
                     continue;
-                const std::vector<Item> out = removing(state, item);
-                const double loss = change(state, out) / std::max(problem_.items[item].bytes, least_bytes);
-                if (loss < least) {
-                    least = loss;
-                    going = out;
+                const double a_byte = loss(state, item) / std::max(problem_.items[item].bytes, least_bytes);
+                if (a_byte < least) {
+                    least = a_byte;
+                    least_item = item;
                 }
             }
-            if (going.empty())
+            if (least == infinity)
                 return false;
+            const std::vector<Item> going = removing(state, least_item);
             apply(state, going);
             refresh_after_removing(state, going);
         }
@@ -228,6 +228,7 @@ class Searcher : private SearchSpace {
     }
 
     void improve(SearchState& best) {
+        forget_losses();
         const bool bounded = problem_.budget_bytes != infinity || problem_.max_created < problem_.items.size();
         settled_.assign(problem_.items.size(), 0);
         for (bool better = true; better && !stopped();) {
@@ -264,6 +265,7 @@ class Searcher : private SearchSpace {
                 best = state;
         }
         patience_ = 0.0;
+        forget_losses(); // those of another state
         if (bounded)
             force(best);
     }

@@ -1,6 +1,7 @@
 #include "advisor/search_space.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 #include <utility>
 
@@ -9,6 +10,7 @@ namespace citadel::advisor {
 namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
+constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
 constexpr double noticeable = 1e-9; // of the objective
 
 } // namespace
@@ -40,6 +42,7 @@ SearchState SearchSpace::initial() {
             state.written[group] = written(group, state.present);
             state.writes += state.written[group];
         }
+    losses_.assign(problem_.items.size(), unknown);
     state.value.assign(bundles_.size(), 0.0);
     state.is_open.assign(bundles_.size(), 0);
     least_gain_ = noticeable * std::max(objective(state), 1e-6);
@@ -182,6 +185,33 @@ std::vector<Item> SearchSpace::neighbours(const SearchState& state, Item item) c
     return found;
 }
 
+double SearchSpace::loss(SearchState& state, Item item) {
+    if (std::isnan(losses_[item]))
+        losses_[item] = change(state, removing(state, item));
+    return losses_[item];
+}
+
+void SearchSpace::forget_losses() {
+    losses_.assign(problem_.items.size(), unknown);
+}
+
+// Those whose statements have plans with one of these, and those of a table that is written to with them.
+void SearchSpace::doubt_losses(const SearchState& state, const std::vector<Item>& flips) {
+    for (const Item item : flips) {
+        losses_[item] = unknown;
+        for (const Uses& uses : uses_of_[item]) {
+            const std::uint32_t plan = state.plan[uses.statement];
+            for (std::uint32_t u = plans_[plan].first_used; u < plans_[plan + 1].first_used; ++u)
+                losses_[used_[u]] = unknown;
+        }
+        if (const std::uint32_t group = problem_.items[item].group; written_to_[group] != 0)
+            for (const Item other : groups_[group])
+                losses_[other] = unknown;
+        for (const Item other : covering_[item])
+            losses_[other] = unknown;
+    }
+}
+
 std::vector<Item> SearchSpace::take_suspects() {
     for (const Item item : suspects_)
         suspected_[item] = 0;
@@ -243,6 +273,7 @@ void SearchSpace::apply(SearchState& state, const std::vector<Item>& flips) {
     const double difference = change(state, flips);
     last_change_ = difference;
     suspect_around(state, flips);
+    doubt_losses(state, flips);
     double reads = 0.0;
     changed_.clear();
     for (const std::uint32_t s : touched_) { // as change() left them
@@ -277,6 +308,7 @@ void SearchSpace::apply(SearchState& state, const std::vector<Item>& flips) {
         state.written[group] = written(group, state.present);
     }
     suspect_around(state, flips);
+    doubt_losses(state, flips);
     state.writes += difference - charges - reads;
 }
 
@@ -295,6 +327,7 @@ void SearchSpace::begin(const SearchState& state) {
 
 void SearchSpace::roll_back(SearchState& state) {
     journal_.on = false;
+    doubt_losses(state, journal_.flipped);
     for (auto entry = journal_.plans.rbegin(); entry != journal_.plans.rend(); ++entry)
         state.plan[entry->first] = entry->second;
     for (auto entry = journal_.values.rbegin(); entry != journal_.values.rend(); ++entry)
@@ -303,6 +336,7 @@ void SearchSpace::roll_back(SearchState& state) {
         state.written[entry->first] = entry->second;
     for (const Item item : journal_.flipped)
         flip_for_good(state, item);
+    doubt_losses(state, journal_.flipped);
     state.created = journal_.created;
     state.reads = journal_.reads;
     state.writes = journal_.writes;

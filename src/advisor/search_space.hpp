@@ -70,6 +70,10 @@ class SearchSpace {
     // with one that came or went.
     std::vector<Item> take_suspects();
     void suspect(const std::vector<Item>& items);
+    // What taking a created item out costs. Remembered until something around it changes.
+    double loss(SearchState& state, Item item);
+    // Before another state is asked about.
+    void forget_losses();
     // The created items that plans of the same statements use.
     std::vector<Item> neighbours(const SearchState& state, Item item) const;
 
@@ -125,6 +129,7 @@ class SearchSpace {
     void order_used();
 
     void suspect_around(const SearchState& state, const std::vector<Item>& flips);
+    void doubt_losses(const SearchState& state, const std::vector<Item>& flips);
     bool possible(std::uint32_t plan, const std::vector<char>& present);
     std::uint32_t next_possible(std::uint32_t plan, const SearchState& state, std::size_t coming);
     bool uses_item(std::uint32_t plan, Item item);
@@ -162,6 +167,7 @@ class SearchSpace {
     std::vector<std::uint32_t> touched_;
     std::vector<Item> suspects_;
     std::vector<char> suspected_; // an item: in suspects_
+    std::vector<double> losses_;  // an item; not a number: not known
     std::vector<Change> changed_; // by the last apply()
     std::vector<std::uint64_t> refreshed_mark_;
     std::vector<std::uint32_t> refreshed_;

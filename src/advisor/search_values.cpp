@@ -8,7 +8,7 @@ namespace citadel::advisor {
 namespace {
 
 constexpr double least_bytes = 8192.0;       // a page: gain a byte of next to nothing means nothing
-constexpr std::size_t most_promising = 4096; // open bundles that a step looks at, beside those opened lately
+constexpr std::size_t most_promising = 1024; // open bundles that a step looks at, beside those opened lately
 
 } // namespace
 

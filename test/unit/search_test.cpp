@@ -1,5 +1,6 @@
 // The search over sets against brute force: small random workloads whose best set is found by trying them all.
 #include "advisor/search.hpp"
+#include "advisor/search_space.hpp"
 
 #include <gtest/gtest.h>
 
@@ -137,6 +138,114 @@ TEST(AdvisorSearch, SpaceHasItsPrice) {
     EXPECT_NEAR(answer.objective, objective_of(problem, answer.present), 1e-9);
     problem.byte_price = 1e-2; // not worth it at all
     EXPECT_TRUE(search_indexes(problem).created.empty());
+}
+
+// Many tables with a few statements each, and statements that join two of them: one problem that hangs together.
+SearchProblem wide_problem(std::size_t tables, bool bounded) {
+    std::mt19937 random(5);
+    const auto below = [&](std::size_t n) { return static_cast<std::uint32_t>(random() % n); };
+    constexpr std::uint32_t per_table = 6;
+    SearchProblem problem;
+    double all = 0.0;
+    for (std::size_t t = 0; t < tables; ++t)
+        for (std::uint32_t i = 0; i < per_table; ++i) {
+            problem.items.push_back(
+                SearchItem{8192.0 * (1.0 + below(40)), static_cast<std::uint32_t>(t), false, false, {}});
+            all += problem.items.back().bytes;
+        }
+    for (std::size_t s = 0; s < 5 * tables; ++s) {
+        const std::size_t t = s % tables;
+        const std::size_t other = (t + 1 + below(3)) % tables;
+        SearchStatement statement{1.0 + below(4), infinity, {{1000.0, {}}}};
+        for (std::uint32_t i = 0; i < per_table; ++i) {
+            const auto mine = static_cast<Item>(t * per_table + i);
+            const auto joined = static_cast<Item>(other * per_table + below(per_table));
+            statement.plans.push_back({200.0 + below(700), {mine}});
+            statement.plans.push_back({20.0 + below(300), {std::min(mine, joined), std::max(mine, joined)}});
+        }
+        problem.statements.push_back(statement);
+    }
+    problem.charge = 5.0;
+    if (bounded)
+        problem.budget_bytes = 0.2 * all;
+    return problem;
+}
+
+TEST(AdvisorSearch, WorkGrowsWithTheStatements) {
+    for (const bool bounded : {false, true}) {
+        const SearchAnswer small = search_indexes(wide_problem(100, bounded));
+        const SearchAnswer large = search_indexes(wide_problem(400, bounded));
+        EXPECT_LT(static_cast<double>(large.operations), 2.3 * 2.3 * static_cast<double>(small.operations)) << bounded;
+        EXPECT_LT(large.objective, 4.2 * small.objective) << bounded;
+        const SearchAnswer again = search_indexes(wide_problem(400, bounded), &large.present);
+        EXPECT_LE(again.objective, large.objective * (1.0 + 1e-9)) << bounded;
+    }
+}
+
+// The bound on work is a share for each statement; what is found until then is the answer.
+TEST(AdvisorSearch, TheBoundOnWorkGrowsWithTheStatements) {
+    const auto work = [](std::size_t tables) {
+        SearchProblem problem = wide_problem(tables, true);
+        problem.least_operations = 0;
+        problem.operations_per_statement = 200;
+        const SearchAnswer answer = search_indexes(problem);
+        EXPECT_LT(answer.objective, 0.9 * objective_of(problem, std::vector<char>(problem.items.size())));
+        return static_cast<double>(answer.operations) / static_cast<double>(problem.statements.size());
+    };
+    EXPECT_LT(work(50), 2000.0);
+    EXPECT_LT(work(400), 2000.0);
+}
+
+// What was tried in vain leaves no trace: a state that went there and back is as it was.
+TEST(AdvisorSearch, TakesBackWhatWasTried) {
+    SearchProblem problem = random_problem(4, true);
+    problem.budget_bytes = infinity;
+    SearchSpace space(problem);
+    SearchState state = space.initial();
+    space.bound_all(state);
+    std::vector<Item> flips;
+    space.adding(state, 3, flips);
+    space.apply(state, flips);
+    space.refresh_after_adding(state, flips);
+    const SearchState before = state;
+    space.begin(state);
+    for (std::uint32_t b = 0; b < space.bundles(); b += 2) {
+        space.adding(state, b, flips);
+        if (flips.empty())
+            continue;
+        space.apply(state, flips);
+        space.refresh_after_adding(state, flips);
+    }
+    for (const Item item : std::vector<Item>(state.created.begin(), state.created.begin() + 3)) {
+        flips = space.removing(state, item);
+        space.apply(state, flips);
+        space.refresh_after_removing(state, flips);
+    }
+    EXPECT_NE(state.created, before.created);
+    EXPECT_NEAR(space.objective(state), objective_of(problem, state.present), 1e-6);
+    space.roll_back(state);
+    EXPECT_EQ(state.present, before.present);
+    EXPECT_EQ(state.plan, before.plan);
+    EXPECT_EQ(state.missing, before.missing);
+    EXPECT_EQ(state.written, before.written);
+    EXPECT_EQ(state.created, before.created);
+    EXPECT_EQ(state.value, before.value);
+    EXPECT_EQ(space.objective(state), space.objective(before));
+}
+
+// No bundle gains more than it is said to when the search begins, unless a smaller one promises it as well.
+TEST(AdvisorSearch, BoundsAreBounds) {
+    for (unsigned seed = 1; seed <= 20; ++seed) {
+        const SearchProblem problem = random_problem(seed, false);
+        SearchSpace space(problem);
+        SearchState state = space.initial();
+        space.bound_all(state);
+        std::vector<Item> flips;
+        for (std::uint32_t b = 0; b < space.bundles(); ++b)
+            if (space.bundle(b).size() < 3) {
+                EXPECT_LE(space.gain(state, b, flips), state.value[b] + 1e-9) << "seed " << seed;
+            }
+    }
 }
 
 } // namespace
