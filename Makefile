@@ -21,8 +21,8 @@ REGRESS_OPTS = --inputdir=.
 EXTRA_CLEAN = $(SOURCES:.cpp=.d) $(SOURCES:.cpp=.bc) build results tmp_check
 
 COMMON_FLAGS = -std=c++20 -Isrc -Wall -Wextra -Wno-register $(if $(WERROR),-Werror)
-# The server's flags are those of the compiler that built it; clang need not know them all.
-PG_CXXFLAGS = $(COMMON_FLAGS) $(if $(findstring clang,$(CXX)),-Wno-unknown-warning-option) -MMD -MP
+# The server's flags are those of the compiler that built it; clang need not know them all. OPTIMIZE: flags of your own.
+PG_CXXFLAGS = $(COMMON_FLAGS) $(if $(findstring clang,$(CXX)),-Wno-unknown-warning-option) -MMD -MP $(OPTIMIZE)
 SHLIB_LINK = -lstdc++ -lzstd -Wl,--version-script=exports.map
 
 PG_CONFIG ?= pg_config
@@ -49,22 +49,28 @@ endif
 
 -include $(SOURCES:.cpp=.d)
 
-# Unit tests of the server-free code.
+# Unit tests of the server-free code. SANITIZE=1: with clang's sanitizers and line counts, in a folder of its own
+# (clang at -O0 compiles that quicker than g++ compiles the plain form).
+UNIT_FOLDER = build/$(if $(SANITIZE),unit-sanitized,unit)
 UNIT_SOURCES = $(wildcard test/unit/*_test.cpp)
-UNIT_OBJECTS = $(patsubst %.cpp,build/unit/%.o,$(UNIT_SOURCES) $(PLAIN_SOURCES))
-UNIT_CXXFLAGS = -std=c++20 -Isrc -g -O1 -Wall -Wextra $(if $(WERROR),-Werror) -MMD -MP
+UNIT_OBJECTS = $(patsubst %.cpp,$(UNIT_FOLDER)/%.o,$(UNIT_SOURCES) $(PLAIN_SOURCES))
+UNIT_CXX = $(if $(SANITIZE),$(or $(CLANGXX),clang++),$(CXX))
+UNIT_SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all
+UNIT_CXXFLAGS = -std=c++20 -Isrc -Wall -Wextra $(if $(WERROR),-Werror) -MMD -MP \
+                $(if $(SANITIZE),-O0 -g1 $(UNIT_SANITIZERS),-O1 -g)
 
-build/unit/%.o: %.cpp
+$(UNIT_FOLDER)/%.o: %.cpp
 	@mkdir -p $(@D)
-	$(CXX) $(UNIT_CXXFLAGS) -c -o $@ $<
+	$(UNIT_CXX) $(UNIT_CXXFLAGS) $(if $(SANITIZE),$(if $(filter src/%,$<),--coverage)) -c -o $@ $<
 
-build/unit/run: $(UNIT_OBJECTS)
+$(UNIT_FOLDER)/run: $(UNIT_OBJECTS)
 	@mkdir -p $(@D)
-	$(CXX) -o $@ $^ -lgtest -lgtest_main -lpthread -lzstd
+	$(UNIT_CXX) $(if $(SANITIZE),$(UNIT_SANITIZERS) --coverage) -o $@ $^ -lgtest -lgtest_main -lpthread -lzstd
 
 .PHONY: unit
-unit: build/unit/run
-	build/unit/run
+unit: $(UNIT_FOLDER)/run
+	$(if $(SANITIZE),@find $(UNIT_FOLDER) -name '*.gcda' -delete)
+	$(UNIT_FOLDER)/run
 
 -include $(UNIT_OBJECTS:.o=.d)
 

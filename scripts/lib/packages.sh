@@ -41,7 +41,8 @@ END
             ;;
         test)
             cat <<END
-clang  second compiler of the build suite
+clang  second compiler; sanitizers of the unit tests
+llvm  llvm-cov counts the lines that unit tests run
 meson  second build system
 ninja-build  runs meson's build
 pkg-config  finds GoogleTest for meson

@@ -14,14 +14,46 @@ namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
+// The least objective of all sets, from the problem's own figures: sets and plans are bits, so that trying them all
+// stays quick without an optimiser and under sanitizers.
 double best_by_trying_all(const SearchProblem& problem) {
-    const std::size_t count = problem.items.size();
+    struct Plan {
+        double cost;
+        std::uint32_t used;
+    };
+    std::vector<std::vector<Plan>> statements;
+    for (const SearchStatement& statement : problem.statements) {
+        std::vector<Plan>& plans = statements.emplace_back();
+        for (const KnownPlan& plan : statement.plans) {
+            std::uint32_t used = 0;
+            for (const Item item : plan.used)
+                used |= 1U << item;
+            plans.push_back({statement.weight * plan.cost, used});
+        }
+    }
     double best = infinity;
-    for (std::uint32_t set = 0; set < (1U << count); ++set) {
-        std::vector<char> present(count);
-        for (std::size_t i = 0; i < count; ++i)
-            present[i] = static_cast<char>((set >> i) & 1U);
-        best = std::min(best, objective_of(problem, present));
+    for (std::uint32_t set = 0; set < (1U << problem.items.size()); ++set) {
+        std::vector<Item> groups[2];
+        double bytes = 0.0;
+        for (Item i = 0; i < problem.items.size(); ++i)
+            if ((set >> i & 1U) != 0) {
+                groups[problem.items[i].group].push_back(i);
+                bytes += problem.items[i].bytes;
+            }
+        const std::size_t created = groups[0].size() + groups[1].size();
+        if (bytes > problem.budget_bytes || created > problem.max_created)
+            continue;
+        double objective = problem.charge * static_cast<double>(created);
+        for (const std::vector<Plan>& plans : statements) {
+            double cheapest = infinity;
+            for (const Plan& plan : plans)
+                if ((plan.used & ~set) == 0)
+                    cheapest = std::min(cheapest, plan.cost);
+            objective += cheapest;
+        }
+        for (std::uint32_t group = 0; group < 2 && problem.write_cost; ++group)
+            objective += problem.write_cost(group, groups[group]);
+        best = std::min(best, objective);
     }
     return best;
 }
