@@ -57,7 +57,7 @@ UNIT_OBJECTS = $(patsubst %.cpp,$(UNIT_FOLDER)/%.o,$(UNIT_SOURCES) $(PLAIN_SOURC
 UNIT_CXX = $(if $(SANITIZE),$(or $(CLANGXX),clang++),$(CXX))
 UNIT_SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all
 UNIT_CXXFLAGS = -std=c++20 -Isrc -Wall -Wextra $(if $(WERROR),-Werror) -MMD -MP \
-                $(if $(SANITIZE),-O0 -g1 $(UNIT_SANITIZERS),-O1 -g)
+                $(if $(SANITIZE),-O0 -g1 $(UNIT_SANITIZERS) -fsanitize=fuzzer-no-link,-O1 -g)
 
 $(UNIT_FOLDER)/%.o: %.cpp
 	@mkdir -p $(@D)
@@ -73,6 +73,20 @@ unit: $(UNIT_FOLDER)/run
 	$(UNIT_FOLDER)/run
 
 -include $(UNIT_OBJECTS:.o=.d)
+
+# Fuzz targets over the same sanitized objects: `make SANITIZE=1 fuzz`, run by `scripts/check --suite fuzz`.
+FUZZ_OBJECTS = $(patsubst %.cpp,$(UNIT_FOLDER)/%.o,$(wildcard test/fuzz/*_fuzz.cpp))
+FUZZ_PROGRAMS = $(FUZZ_OBJECTS:$(UNIT_FOLDER)/test/fuzz/%_fuzz.o=$(UNIT_FOLDER)/fuzz/%)
+
+$(UNIT_FOLDER)/fuzz/%: $(UNIT_FOLDER)/test/fuzz/%_fuzz.o $(filter $(UNIT_FOLDER)/src/%,$(UNIT_OBJECTS))
+	@mkdir -p $(@D)
+	$(UNIT_CXX) $(UNIT_SANITIZERS) -fsanitize=fuzzer --coverage -o $@ $^ -lzstd
+
+.PHONY: fuzz
+.SECONDARY: $(FUZZ_OBJECTS)
+fuzz: $(FUZZ_PROGRAMS)
+
+-include $(FUZZ_OBJECTS:.o=.d)
 
 # A library of its own that probes the door from SQL (regression test `door`). Never part of `install`.
 DOOR_OBJECTS = $(filter-out src/pg/functions_pg.o, $(filter src/pg/%.o, $(OBJS)))

@@ -59,6 +59,28 @@ line_coverage() {
         awk '$1 < ($NF == "all" ? 90 : 50) {low = 1} END {exit low || NR < 2}' "$WORK/line_shares"
 }
 
+# Each parser of ours, fed by libFuzzer from the seeds in test/fuzz/seeds; the same inputs each time in the short form.
+suite_fuzz() {
+    local target name runs
+    $make -s WERROR=1 SANITIZE=1 fuzz || return 1
+    for target in test/fuzz/*_fuzz.cpp; do
+        name=$(basename "$target" _fuzz.cpp)
+        runs=${long:+2000000}
+        check "fuzz: $name, ${runs:-10000} inputs" fuzz_target "$name" "${runs:-10000}"
+    done
+}
+
+fuzz_target() {
+    local name=$1 runs=$2 seed=1 input
+    [ -z "$long" ] || seed=$RANDOM
+    mkdir -p "$WORK/fuzz/$name" && cp "test/fuzz/seeds/$name"/* "$WORK/fuzz/$name/" || return 1
+    build/unit-sanitized/fuzz/"$name" -runs="$runs" -seed="$seed" -max_len=2048 -timeout=20 -rss_limit_mb=1024 \
+        -print_final_stats=1 -artifact_prefix="$WORK/fuzz/$name-" "$WORK/fuzz/$name" && return
+    # The input that did it, for a unit test.
+    for input in "$WORK/fuzz/$name-"*; do base64 "$input"; done
+    return 1
+}
+
 # regress_counts LOG: counts the lines of pg_regress, in the form of 15 ("test x ... ok") or 16 and later (TAP).
 regress_counts() {
     local passed failed

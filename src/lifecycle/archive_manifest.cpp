@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 #include <optional>
 
 namespace citadel::lifecycle::format {
@@ -162,6 +163,8 @@ void check_sums(const Manifest& manifest) {
     ContentHash sum;
     std::vector<std::string_view> files;
     for (const Segment& segment : manifest.segments) {
+        if (segment.rows > std::numeric_limits<std::int64_t>::max() - sum.rows)
+            throw Error("the manifest contradicts itself: its files have more rows than can be counted");
         sum += ContentHash::from_hex(segment.rows, segment.hash).value();
         files.push_back(segment.file);
     }

@@ -96,7 +96,8 @@ Place minus(Place place, const Span& span) {
         const std::int64_t month = date.month - span.months;
         const std::int64_t start = day_of_month_start(month);
         const std::int64_t length = day_of_month_start(month + 1) - start;
-        const std::int64_t time_of_day = place - day * micros_per_day;
+        // Wide: the day that open_low lies in begins before it.
+        const Wide time_of_day = place - static_cast<Wide>(day) * micros_per_day;
         result = static_cast<Wide>(start + std::min<std::int64_t>(date.day, length) - 1) * micros_per_day + time_of_day;
     }
     return saturated(result - static_cast<Wide>(span.days) * micros_per_day - span.micros);

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <optional>
 #include <random>
 #include <string>
@@ -317,6 +318,10 @@ TEST(ArchiveManifest, WithTheRightChecksumStillChecked) {
     EXPECT_NE(manifest_error(with_checksum(replaced(text, "column\tid\t", "column\tid\tx\t"))).find("fields"),
               std::string::npos);
     EXPECT_NE(manifest_error(with_checksum(replaced(text, "owner\t", "owner\tx\t"))).find("fields"), std::string::npos);
+    format::Manifest uncountable = a_manifest();
+    for (format::Segment& segment : uncountable.segments)
+        segment.rows = std::numeric_limits<std::int64_t>::max();
+    EXPECT_NE(manifest_error(format::write_manifest(uncountable)).find("more rows"), std::string::npos);
 }
 
 TEST(ArchiveManifest, NamesOfSegments) {

@@ -121,6 +121,7 @@ TEST(LifecycleCalendar, MonthsAreSubtractedByTheCalendar) {
     EXPECT_EQ(minus(nov_21 + 1, day), nov_21 - micros_per_day + 1);
     EXPECT_EQ(minus(open_low + 5, {0, 0, 100}), open_low);
     EXPECT_EQ(minus(open_high, month), open_high);
+    EXPECT_EQ(minus(open_low + 5, month), open_low); // found by the fuzzer: the day begins before open_low
 }
 
 TEST(LifecycleCalendar, HoursMayGoPastMidnight) {
