@@ -24,7 +24,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         span.micros = length > 0 ? length : 1;
     const Place start = period_start(place, span);
     const Place next = next_period(place, span);
-    must(start <= place && (next > place || next == open_high));
+    must(start <= place && (next > place || next == open_high || place == open_low)); // open ends stay
     must(minus(place, span) <= place);
     approximate_length(span);
 
