@@ -13,7 +13,7 @@ from model import index_of, plain
 from peers import ALGORITHMS
 from peers.what_if import WhatIf
 from report import write_report
-from server import connect, create_database, database_exists, drop_database
+from server import connect, create_database, database_exists, drop_database, processor_seconds
 from workloads import WORKLOADS
 
 BUDGETS = (0.10, 0.25, 0.50, 1.00)
@@ -113,7 +113,7 @@ class Comparison:
             middle = sorted(found, key=lambda run: run["reads"] + run["writes"])[len(found) // 2]
             entries[name] = {**middle, "total": middle["reads"] + middle["writes"], "indexes": len(targets),
                              "targets": targets}
-            log(f"  {name}: {entries[name]['total']:.2f} s")
+            log(f"  {name}: {entries[name]['total']:.2f} s, {entries[name]['processor']:.2f} s of processor time")
         return {"runs": self.options.repeats, "operations": middle["operations"], "sets": entries}
 
     def mix_once(self, targets):
@@ -125,7 +125,9 @@ class Comparison:
             cursor.execute("CREATE INDEX ON " + target)
         cursor.execute("SET synchronous_commit = off")
         cursor.execute("CHECKPOINT")
+        used = processor_seconds(connection)
         measured = self.workload.mix(cursor, self.options.size)
+        measured["processor"] = processor_seconds(connection) - used
         cursor.execute("SELECT sum(pg_indexes_size(oid))::bigint FROM pg_class WHERE relkind = 'r' AND relnamespace = "
                        "'public'::regnamespace")
         measured["bytes"] = cursor.fetchone()[0]

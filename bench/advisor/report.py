@@ -77,7 +77,7 @@ def mix_table(result):
              f"{result['mix']['runs']} runs (reads, writes), and size after them"]
     for name, entry in sorted(result["mix"]["sets"].items(), key=lambda pair: pair[1]["total"]):
         lines.append(f"  {name:30}{entry['total']:9.2f} s (reads {entry['reads']:.2f}, writes {entry['writes']:.2f}), "
-                     f"{entry['indexes']} indexes, {entry['bytes'] / 1e6:.1f} MB")
+                     f"{entry['processor']:.2f} s of processor time, {entry['indexes']} indexes, {entry['bytes'] / 1e6:.1f} MB")
     return "\n".join(lines)
 
 
@@ -128,6 +128,6 @@ def cost_over_time(result):
     series = {}
     for row in result["rows"]:
         if row["share"] == max(shares(result)) and row.get("progress"):
-            series[row["advisor"]] = [(max(seconds, 1e-3), cost) for seconds, cost in row["progress"]]
-    return plot.chart(f"{result['workload']}: cost of the best set so far over time, budget 100 %", "seconds (logarithmic)",
+            series[row["advisor"]] = [(max(seconds, 1e-2), cost) for seconds, cost in row["progress"]]
+    return plot.chart(f"{result['workload']}: cost of the best set so far over time, budget 100 %", "seconds (both axes logarithmic)",
                       "cost (without indexes = 1)", series, logarithmic=True, steps=True)
