@@ -86,7 +86,7 @@ SELECT citadel.archive_step(:id, 'discard');
 SELECT state FROM citadel.archive WHERE archive_id = :id;
 SELECT c.relname FROM pg_class AS c WHERE relname LIKE 'part\_1%' AND relkind = 'r' ORDER BY 1;
 DELETE FROM citadel.archive_entry WHERE archive_id = :id;
-COPY (SELECT 1) TO PROGRAM 'rm -r regress_restore/a';
+COPY (SELECT 1) TO PROGRAM 'cat > /dev/null; rm -r regress_restore/a';
 DROP TABLE IF EXISTS part_1 CASCADE;
 
 -- As rows of a plain table, with triggers.
@@ -193,6 +193,6 @@ SELECT state FROM citadel.archive WHERE archive_id = :id;
 
 DROP SCHEMA citadel_archive CASCADE;
 DROP SCHEMA rst CASCADE;
-COPY (SELECT 1) TO PROGRAM 'rm -r regress_restore';
+COPY (SELECT 1) TO PROGRAM 'cat > /dev/null; rm -r regress_restore';
 DELETE FROM citadel.archive_entry WHERE archive_id > 8000;
 DROP ROLE regress_restorer, regress_stranger;

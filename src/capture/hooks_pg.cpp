@@ -258,7 +258,7 @@ Outcome outcome_of(int sqlstate) {
 // In PG_CATCH: nothing here may raise or ask for memory.
 void failed(QueryDesc* query) {
     meter.abandon(query);
-    if (nesting == 0)
+    if (!is_nested())
         error_of_a_run();
     Watched* watched = find_watched(query);
     if (watched == nullptr)

@@ -88,6 +88,21 @@ class Cadence {
     std::int64_t last_ns_ = 0;
 };
 
+// What a timed run took, with outliers cut: the process that loses its processor in the middle of one, and stands for a
+// thousand others, must not be taken for a slow hook. What has become slow for good is followed within a few runs.
+class WithoutOutliers {
+  public:
+    double operator()(double value) {
+        const double cut = usual_ > 0 && value > outlier * usual_ ? outlier * usual_ : value;
+        usual_ = usual_ > 0 ? usual_ + (cut - usual_) / 16 : cut;
+        return cut;
+    }
+    static constexpr double outlier = 8;
+
+  private:
+    double usual_ = 0;
+};
+
 // Decides what to leave out. One step a second, on the clock and the sums that it is given.
 class Governor {
   public:

@@ -92,7 +92,7 @@ void Meter::finish(const QueryDesc* query, double executed_ms) {
     const std::int64_t now = pg::monotonic_ns();
     own_ns_ += less_clock(now - from_ns_ - (in_full_ns_ - in_full_at_from_ns_));
     query_ = nullptr;
-    own_total_ns_ += own_ns_ * runs_.weight();
+    add_own(top_level_ ? usual_run_ns_ : usual_nested_ns_, own_ns_, runs_.weight());
     ++timed_runs_;
     if (top_level_) {
         waiting_ = true;
@@ -119,7 +119,7 @@ void Meter::settle() {
             pgStatActiveTime >= active_before_ ? pgStatActiveTime - active_before_ : pgStatActiveTime;
         busy_us = std::max(busy_us, static_cast<double>(active));
     }
-    besides_us_ += std::max(0.0, busy_us - waiting_executed_us_) * waiting_weight_;
+    besides_us_ += usual_besides_us_(std::max(0.0, busy_us - waiting_executed_us_)) * waiting_weight_;
 }
 
 void Meter::add_in_full(std::int64_t ns) {

@@ -26,7 +26,8 @@ extern "C" {
 
 namespace citadel::capture {
 
-struct alignas(64) SharedOverhead {
+// The padding keeps what statements read away from what they write.
+struct alignas(64) SharedOverhead { // NOLINT(clang-analyzer-optin.performance.Padding)
     // Written by all processes, rarely.
     std::atomic<std::uint64_t> own_ns;
     std::atomic<std::uint64_t> busy_us;
@@ -93,7 +94,7 @@ class Meter {
         const std::int64_t from = pg::monotonic_ns();
         others_.timed(from);
         work();
-        own_total_ns_ += others_.weight() * less_clock(pg::monotonic_ns() - from);
+        add_own(usual_other_ns_, less_clock(pg::monotonic_ns() - from), others_.weight());
     }
     void report(); // what was measured goes to shared memory
 
@@ -104,8 +105,13 @@ class Meter {
     std::int64_t less_clock(std::int64_t ns) const { return ns > clock_ns_ ? ns - clock_ns_ : 0; }
     void add_in_full(std::int64_t ns);
 
+    void add_own(WithoutOutliers& usual, std::int64_t ns, std::uint32_t weight) {
+        own_total_ns_ += static_cast<std::int64_t>(usual(static_cast<double>(ns))) * weight;
+    }
+
     Cadence runs_;
     Cadence others_;
+    WithoutOutliers usual_run_ns_, usual_nested_ns_, usual_other_ns_, usual_besides_us_;
     const void* query_ = nullptr; // the run that is timed
     std::int64_t from_ns_ = 0;    // when the present part began
     std::int64_t in_full_ns_ = 0; // timed in full so far

@@ -67,7 +67,8 @@ StatementSource find_statements(pg::Spi& spi) {
 
 // Texts of statements met for the first time. Even those of pg_stat_statements may hold literals (an entry evicted
 // while it ran is stored as it was written; utility statements always are), so they go through our own lexer.
-void store_new_texts(pg::Spi& spi, const StatementSource& source, TimestampTz now) {
+void store_new_texts(const StatementSource& source, TimestampTz now) {
+    pg::Spi spi;
     const pg::Rows rows = spi.query(new_texts_sql(source), {pg::arg_timestamptz(now)});
     ValueArray looked_at_user(OIDOID), looked_at_id(INT8OID), user(OIDOID), id(INT8OID), truncated(BOOLOID);
     TextArray text;
@@ -112,7 +113,9 @@ void snapshot_statements(TimestampTz now) {
         stats_reset = spi.query("SELECT stats_reset FROM " + source.schema + ".pg_stat_statements_info").text(0, 0);
     const bool reset = last.known && last.stats_reset != stats_reset;
     spi.query(statement_snapshot_sql(source), parameters(now, last, reset));
-    store_new_texts(spi, source, now);
+    // The texts of all databases come together, and one that is not in this one's encoding spoils the lot: the figures
+    // are had without them.
+    record_source("texts of pg_stat_statements", now, [&source, now] { store_new_texts(source, now); });
     touch_statements(spi, now);
     if (!stats_reset.empty())
         spi.execute(

@@ -34,9 +34,9 @@ CREATE FUNCTION citadel.health() RETURNS jsonb
     ), partition AS MATERIALIZED (
         SELECT i.inhrelid AS oid, i.inhparent::regclass::text AS parent
         FROM pg_inherits AS i
-        WHERE i.inhparent IN ('citadel.sample'::regclass, 'citadel.statement_delta'::regclass,
-            'citadel.table_delta'::regclass, 'citadel.index_delta'::regclass, 'citadel.statement_minute'::regclass,
-            'citadel.statement_hour'::regclass, 'citadel.table_hour'::regclass, 'citadel.index_hour'::regclass)
+        WHERE i.inhparent IN (to_regclass('citadel.sample'), to_regclass('citadel.statement_delta'),
+            to_regclass('citadel.table_delta'), to_regclass('citadel.index_delta'), to_regclass('citadel.statement_minute'),
+            to_regclass('citadel.statement_hour'), to_regclass('citadel.table_hour'), to_regclass('citadel.index_hour'))
     ), history AS MATERIALIZED (
         SELECT (SELECT max(s.ended_at) FROM citadel.sample AS s) AS newest_sample,
             (SELECT count(*) FROM partition) AS partitions,
@@ -45,11 +45,13 @@ CREATE FUNCTION citadel.health() RETURNS jsonb
                     UNION ALL SELECT i.indexrelid FROM partition AS p JOIN pg_index AS i ON i.indrelid = p.oid
                     UNION ALL SELECT c.reltoastrelid FROM partition AS p JOIN pg_class AS c ON c.oid = p.oid
                         WHERE c.reltoastrelid <> 0
-                    UNION ALL SELECT x.oid FROM (VALUES ('citadel.statement'::regclass), ('citadel.plan'),
-                        ('citadel.parameter_set'), ('citadel.statement_day'), ('citadel.table_day'), ('citadel.index_day'), ('citadel.watched_relation')) AS x (oid)
+                    UNION ALL SELECT x.oid FROM (VALUES (to_regclass('citadel.statement')), (to_regclass('citadel.plan')),
+                        (to_regclass('citadel.parameter_set')), (to_regclass('citadel.statement_day')),
+                        (to_regclass('citadel.table_day')), (to_regclass('citadel.index_day')),
+                        (to_regclass('citadel.watched_relation'))) AS x (oid)
                     UNION ALL SELECT c.reltoastrelid FROM pg_class AS c
-                        WHERE c.oid IN ('citadel.statement'::regclass, 'citadel.plan'::regclass,
-                            'citadel.statement_day'::regclass) AND c.reltoastrelid <> 0) AS f) AS bytes,
+                        WHERE c.oid IN (to_regclass('citadel.statement'), to_regclass('citadel.plan'),
+                            to_regclass('citadel.statement_day')) AND c.reltoastrelid <> 0) AS f) AS bytes,
             (SELECT jsonb_object_agg(s.source, jsonb_build_object('last_at', s.last_at, 'failure', s.failure))
                 FROM citadel.snapshot_state AS s) AS sources
     ), advisor AS MATERIALIZED (

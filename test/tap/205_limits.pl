@@ -17,6 +17,9 @@ $node->wait_for_log(qr/no background worker is free for the scheduler of databas
 ok(1, 'the log says which database has none');
 like($node->safe_psql('a1', q{SELECT last_error FROM citadel.worker_status() WHERE kind = 'launcher'}), qr/no background worker is free/, 'and worker_status() as well');
 my ($with) = split /\n/, $node->safe_psql('postgres', q{SELECT datname FROM pg_stat_activity WHERE backend_type = 'citadel_opt scheduler' ORDER BY 1});
+my ($without) = split /\n/, $node->safe_psql('postgres', "SELECT datname FROM pg_database WHERE datname ~ '^a[1-3]\$' AND datname NOT IN (
+	SELECT datname FROM pg_stat_activity WHERE backend_type = 'citadel_opt scheduler')");
+like($node->safe_psql($without, q{SELECT citadel.health() ->> 'reasons'}), qr/no scheduler runs in database $without: see .*max_worker_processes/, 'so does health() there');
 my $job = a_job($node, $with);
 my $run = $node->safe_psql($with, "SELECT citadel.run_job('$job')");
 $node->wait_for_log(qr/no background worker is free for job "$job"/);

@@ -44,6 +44,15 @@ foreach my $db (sort keys %databases)
 	is("$status $out", '0 t', "$encoding: so is its plan") or diag($err);
 	($status, $out, $err) = $node->psql($db, qq{$set SELECT (citadel.what_if('SELECT * FROM "$name" WHERE id = 7', ARRAY['CREATE INDEX ON "$name" (id)'])).cost_after > 0});
 	is("$status $out", '0 t', "$encoding: what_if() plans it") or diag($err);
+	# What every statement did goes through error classes and histograms, its errors through the log's hook.
+	($status, $out, $err) = $node->psql($db, qq{$set SELECT count(*) FROM "no $name"});
+	isnt($status, 0, "$encoding: an error about a name beyond ASCII");
+	is($node->safe_psql($db, q{SELECT citadel.collect(); SELECT count(*) > 0, coalesce(bool_or(error_classes ? '42'), false) FROM citadel.statement_minute}), "\nt|t",
+		"$encoding: runs and errors are counted");
+	# pg_stat_statements cannot show a database the texts of one in another encoding: only they are missing.
+	like($node->safe_psql($db, "$set SELECT citadel.health() ->> 'reasons'"), qr/^\[("history cannot read its source texts of pg_stat_statements: .*")?\]$/,
+		"$encoding: health() is content, or misses texts of pg_stat_statements alone");
+	is($node->safe_psql($db, 'SELECT count(*) > 0 FROM citadel.statement_delta'), 't', "$encoding: its figures are there");
 	foreach my $report ('citadel.get_table_statistics()', 'citadel.get_index_statistics()', 'citadel.analyze_slow_queries()', 'citadel.recommend_indexes()')
 	{
 		my $exists = $node->safe_psql($db, "SELECT count(*) FROM pg_proc WHERE format('citadel.%s()', proname) = '$report' AND pronamespace = 'citadel'::regnamespace");

@@ -229,6 +229,18 @@ TEST(Cadence, TimesFewOfTheFastAndAllOfTheSlow) {
     EXPECT_DOUBLE_EQ(estimate(20'000'000).timed_share, 1.0);
 }
 
+TEST(WithoutOutliers, CutsOneAndFollowsMany) {
+    WithoutOutliers usual;
+    for (int i = 0; i < 100; ++i)
+        EXPECT_DOUBLE_EQ(usual(300 + i % 7), 300 + i % 7);
+    EXPECT_LT(usual(5e6), 3000) << "lost its processor";
+    EXPECT_DOUBLE_EQ(usual(300), 300);
+    double last = 0;
+    for (int i = 0; i < 100; ++i)
+        last = usual(1e6);
+    EXPECT_DOUBLE_EQ(last, 1e6) << "slow for good";
+}
+
 TEST(Cadence, PutOffMeansTheNextOne) {
     Cadence cadence;
     EXPECT_TRUE(cadence.due());
