@@ -275,6 +275,16 @@ TEST(Regression, ClosesWhenItIsOverAndDoesNotFlap) {
     EXPECT_FALSE(watch.open());
 }
 
+TEST(Regression, WhatVariesByMicrosecondsIsOver) {
+    RegressionWatch watch;
+    Statement statement(15, [](std::int64_t at) { return at < 300 ? 0.003 : at < 310 ? 20.0 : 0.02; });
+    Event last = Event::none;
+    for (std::int64_t at = 0; at < 330; ++at)
+        if (const Event event = watch.observe(statement.minute(at)); event != Event::none)
+            last = event;
+    EXPECT_EQ(last, Event::closed); // though it takes seven times as long as it did
+}
+
 TEST(Regression, AfterADayTheNewLatencyIsAccepted) {
     RegressionWatch watch;
     Statement statement(8, [](std::int64_t at) { return at < 300 ? 20.0 : 60.0; });
