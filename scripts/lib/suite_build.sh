@@ -94,7 +94,7 @@ clang_build() {
 }
 
 meson_build() {
-    meson setup "$WORK/meson" "$source_folder" --werror -Dpg_config="$PG_CONFIG" -Dbuildtype=plain -Doptimization=0 && ninja -C "$WORK/meson" &&
+    meson setup "$WORK/meson" "$source_folder" --werror -Dpg_config="$PG_CONFIG" -Doptimization=0 -Ddebug=false && ninja -C "$WORK/meson" &&
         ! grep 'warning:' "$WORK/$suite.check.log"
 }
 
