@@ -73,8 +73,8 @@ RegressionWatch::Event RegressionWatch::observe_open(const Observation& observat
     worst_ratio_ = std::max(worst_ratio_, ratio());
     // Fast statements vary by more than that for no reason: also what is far from worth an alarm is over.
     const double extra_ms = ms_ - usual_ms_;
-    const bool small = extra_ms < rules_.extra_ms / 2 &&
-                       extra_ms * static_cast<double>(observation.calls) < rules_.extra_load_ms / 2;
+    const bool small =
+        extra_ms < rules_.extra_ms / 2 && extra_ms * static_cast<double>(observation.calls) < rules_.extra_load_ms / 2;
     over_ = ratio() < rules_.over_ratio || small ? over_ + 1 : 0;
     if (over_ >= rules_.over_in_a_row) {
         open_ = false;
