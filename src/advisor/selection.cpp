@@ -91,12 +91,15 @@ class Advisor {
         for (std::size_t round = 0; round < max_rounds && !context_.stopped(); ++round) {
             answer_.present.resize(context_.cache.items());
             context_.enough = context_.share_enough() * answer_.read_cost;
+            const double searched_with = byte_price;
             byte_price = context_.rules.budget_bytes
                              ? 0.0
                              : context_.rules.space_price * answer_.read_cost / context_.table_bytes();
             const std::uint64_t computed = context_.cache.computed();
             explorer_.extend(answer_);
-            const double cost = explorer_.explore(answer_);
+            double cost = explorer_.explore(answer_);
+            for (const Item item : answer_.created) // the first search knew no price of space
+                cost += (byte_price - searched_with) * context_.bytes(item);
             answer_.present.resize(context_.cache.items());
             if (context_.stopped())
                 break;
