@@ -54,9 +54,10 @@ line_shares() {
         END {printf "%6.1f %% of %d lines  all\n", lines ? 100 * run / lines : 0, lines}' | sort -n
 }
 
+# *_sql.cpp only put statements together: what those do is the server's to show, and pg_regress runs them.
 line_coverage() {
     line_shares >"$WORK/line_shares" && cat "$WORK/line_shares" &&
-        awk '$1 < ($NF == "all" ? 90 : 50) {low = 1} END {exit low || NR < 2}' "$WORK/line_shares"
+        awk '$1 < ($NF == "all" ? 90 : $NF ~ /_sql.cpp$/ ? 0 : 50) {low = 1} END {exit low || NR < 2}' "$WORK/line_shares"
 }
 
 # Each parser of ours, fed by libFuzzer from the seeds in test/fuzz/seeds; the same inputs each time in the short form.
