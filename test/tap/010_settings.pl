@@ -34,6 +34,7 @@ my %settings = (
 	maintenance => [ 'sighup', 'report', '', ['on'], 'act' ],
 	maintenance_hours => [ 'sighup', '', '', [], '22:00-05:00' ],
 	maintenance_cost_delay => [ 'sighup', '2', 'ms', [ '-1', '101' ], '0' ],
+	max_overhead => [ 'sighup', '0.01', '', [ '-0.1', '1.1' ], '0.05' ],
 	databases => [ 'sighup', '*', '', [], 'citadel_ai' ],
 	max_job_workers => [ 'sighup', '2', '', [ '-1', '65' ], '3' ],
 	advise_planning_limit => [ 'user', '5000', 'ms', ['-1'], '200' ],

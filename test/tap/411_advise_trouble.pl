@@ -12,7 +12,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
 
-my $node = advisor_node('trouble', "max_locks_per_transaction = 10\nmax_connections = 20\n");
+my $node = advisor_node('trouble', "max_locks_per_transaction = 20\nmax_connections = 20\n");
 my $db = 'citadel_ai';
 
 sql(<<'END');
