@@ -13,7 +13,8 @@ namespace citadel::history {
 
 namespace {
 
-constexpr TimestampTz before_it = 10 * USECS_PER_MINUTE; // DDL, settings and ANALYZE so long before the first slow minute
+// DDL, settings and ANALYZE count from so long before the first slow minute.
+constexpr TimestampTz before_it = 10 * USECS_PER_MINUTE;
 constexpr TimestampTz role_setting_before = USECS_PER_HOUR; // new sessions alone get it
 constexpr TimestampTz three_hours = 3 * USECS_PER_HOUR;
 
