@@ -65,8 +65,7 @@ demo_cleanup() {
         echo "Failed; everything is kept in $WORK" >&2
         finish >&2
     fi
-    (exit "$status")
-    work_cleanup
+    work_cleanup "$status"
 }
 
 build_and_stage() {

@@ -67,8 +67,9 @@ work_folder() {
     cd /
 }
 
+# work_cleanup [STATUS]: ends the script with that status, or with that of the command before.
 work_cleanup() {
-    local status=$? cluster
+    local status=${1:-$?} cluster
     trap - EXIT
     [ -n "$WORK" ] || exit "$status"
     if [ -z "$KEEP_WORK" ]; then
