@@ -165,6 +165,8 @@ SELECT unnest(citadel.sample_causes(10, 10000, 4000, 51200, '{"Lock": 30, "cpu":
 SELECT citadel.sample_causes(10, 10000, 40, 0, '{"cpu": 50, "IO": 5}', 0, 0, 0, NULL);
 SELECT citadel.sample_causes(0, NULL, NULL, NULL, NULL, 0, 0, 0, NULL);
 SELECT citadel.sample_causes(1, 1500, NULL, NULL, '{"Lock": 2}', 0, 0, 0, NULL);
+-- a run that took no time, as its plan says
+SELECT citadel.cause_jit('[{"Plan": {"Actual Total Time": 0.000}, "JIT": {"Timing": {"Total": 25.1}}}]');
 
 \echo == inside functions
 SELECT causes.say('[{"Plan": {"Node Type": "Function Scan", "Schema": "causes", "Function Name": "say", "Alias": "say", "Plan Rows": 10, "Actual Rows": 10, "Actual Loops": 1}}]');

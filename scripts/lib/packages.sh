@@ -50,6 +50,7 @@ libgtest-dev  unit tests
 binutils  nm, for the list of exported symbols
 postgresql-$major-pgtap  pgTAP tests
 libtap-parser-sourcehandler-pgtap-perl  pg_prove
+sqlsmith  random statements
 perl  prove and Test::More
 libipc-run-perl  PostgreSQL::Test::Cluster needs IPC::Run
 prometheus  reads our metrics in a test, and promtool checks rules

@@ -94,7 +94,7 @@ tests_in_place() {
         grep -rlE '^(TEST|TEST_F|TEST_P)\(' test src --include='*.cpp' | grep -vE '^test/unit/[a-z0-9_]+_test\.cpp$'
         # Perl, SQL and specs outside the folders of their runners.
         find test \( -name '*.pl' -o -name '*.t' \) | grep -vE '^test/tap/[0-9]{3}_[a-z0-9_]+\.pl$'
-        find test -name '*.sql' | grep -vE '^test/(pgtap|modules)/'
+        find test -name '*.sql' | grep -vE '^test/(pgtap|modules|sqlsmith)/'
         find test -name '*.spec' | grep -vE '^test/isolation/specs/[a-z0-9_]+\.spec$'
     } 2>/dev/null)
     [ -z "$bad" ] || { echo "No runner finds:"; echo "$bad"; return 1; }

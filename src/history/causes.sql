@@ -381,8 +381,8 @@ CREATE FUNCTION citadel.jit_sentence(jit_ms double precision, run_ms double prec
     LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
     AS $$
     SELECT format('JIT compilation takes %s of the time (%s of %s ms), more than it gives: raise jit_above_cost, or turn '
-                  'jit off for this statement', citadel.percent(jit_ms / run_ms), citadel.figure(jit_ms),
-                  citadel.figure(run_ms))
+                  'jit off for this statement', citadel.percent(least(1, jit_ms / NULLIF(run_ms, 0))),
+                  citadel.figure(jit_ms), citadel.figure(run_ms))
     $$;
 REVOKE ALL ON FUNCTION citadel.jit_sentence(double precision, double precision) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION citadel.jit_sentence(double precision, double precision) TO PUBLIC;
