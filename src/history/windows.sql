@@ -4,19 +4,24 @@
 -- ones than that only where a step asks for them, coarser ones where the finer have been dropped.
 
 CREATE FUNCTION citadel.window_parts(from_time timestamptz, to_time timestamptz, step interval DEFAULT NULL,
-        OUT minute_from timestamptz, OUT minute_to timestamptz, OUT hour_from timestamptz, OUT hour_to timestamptz,
-        OUT day_from timestamptz, OUT day_to timestamptz)
+        of_relations boolean DEFAULT false, OUT minute_from timestamptz, OUT minute_to timestamptz, OUT hour_from timestamptz,
+        OUT hour_to timestamptz, OUT day_from timestamptz, OUT day_to timestamptz)
     LANGUAGE sql STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp
     AS $$
     WITH kept AS (
         SELECT date_trunc('day', clock.now - (SELECT s.setting::integer FROM pg_settings AS s
-                   WHERE s.name = 'citadel_opt.minute_retention') * interval '1 minute', 'UTC') AS minutes,
+                   WHERE s.name = CASE WHEN of_relations THEN 'citadel_opt.history_retention'
+                                       ELSE 'citadel_opt.minute_retention' END) * interval '1 minute', 'UTC') AS minutes,
             date_trunc('day', clock.now - (SELECT s.setting::integer FROM pg_settings AS s
                    WHERE s.name = 'citadel_opt.hour_retention') * interval '1 minute', 'UTC') AS hours
         FROM (SELECT citadel.history_clock() AS now) AS clock
+    ), state AS (
+        SELECT b.step, b.done_until FROM citadel.visible_bucket_state AS b WHERE NOT of_relations
+        UNION ALL
+        SELECT b.step, b.done_until FROM citadel.visible_relation_state AS b WHERE of_relations
     ), done AS (
-        SELECT coalesce((SELECT b.done_until FROM citadel.visible_bucket_state AS b WHERE b.step = 'hour'), '-infinity') AS hours,
-            coalesce((SELECT b.done_until FROM citadel.visible_bucket_state AS b WHERE b.step = 'day'), '-infinity') AS days
+        SELECT coalesce((SELECT b.done_until FROM state AS b WHERE b.step = 'hour'), '-infinity') AS hours,
+            coalesce((SELECT b.done_until FROM state AS b WHERE b.step = 'day'), '-infinity') AS days
     ), asked AS (
         SELECT date_trunc('minute', from_time) AS begin, to_time AS finish,
             step IS NULL OR extract(epoch FROM step) % 3600 = 0 AS hours_do,
@@ -31,11 +36,11 @@ CREATE FUNCTION citadel.window_parts(from_time timestamptz, to_time timestamptz,
         least(d.days, date_trunc('day', a.finish, 'UTC'), CASE WHEN NOT a.days_do THEN k.hours END)
     FROM kept AS k, done AS d, asked AS a
     $$;
-REVOKE ALL ON FUNCTION citadel.window_parts(timestamptz, timestamptz, interval) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION citadel.window_parts(timestamptz, timestamptz, interval) TO PUBLIC;
-COMMENT ON FUNCTION citadel.window_parts(timestamptz, timestamptz, interval) IS
+REVOKE ALL ON FUNCTION citadel.window_parts(timestamptz, timestamptz, interval, boolean) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION citadel.window_parts(timestamptz, timestamptz, interval, boolean) TO PUBLIC;
+COMMENT ON FUNCTION citadel.window_parts(timestamptz, timestamptz, interval, boolean) IS
     'Which part of a window days answer for, which part hours (those outside the days), and which minutes (those outside both). '
-    'step: how fine the answer has to be; NULL: one sum.';
+    'step: how fine the answer has to be; NULL: one sum. of_relations: of the history of tables and indexes, not of statements.';
 
 CREATE TYPE citadel.statement_bucket AS (
     at timestamptz,

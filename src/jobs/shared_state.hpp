@@ -101,7 +101,6 @@ void count_tick(bool failed);
 void note_error(const char* message);
 
 bool run_is_alive(std::int64_t run_id, Oid database);
-int live_jobs(Oid database); // InvalidOid: in the whole cluster
 std::vector<Slot> slots();
 
 // --- launcher
@@ -139,14 +138,12 @@ void cancel_jobs(Oid database);
 // to leave. False when there is no room to note it.
 bool pause(Oid database);
 void resume_own();
-bool is_paused(Oid database);
 // Workers of ours inside the database, this process excepted.
 int inside(Oid database);
 // Sends a signal to them: SIGINT cancels what they do, SIGTERM ends them.
 void signal_inside(Oid database, int signal, bool jobs_only);
 // Sleeps until a worker leaves or a run ends, at most that long. Interruptible; may raise an error.
 void wait_for_change(long milliseconds);
-void prepare_to_wait();
 void cancel_wait() noexcept;
 
 } // namespace citadel::jobs::shared

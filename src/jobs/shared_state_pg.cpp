@@ -311,17 +311,6 @@ bool run_is_alive(std::int64_t run_id, Oid database) {
     return false;
 }
 
-int live_jobs(Oid database) {
-    Locked locked(LW_SHARED);
-    int count = 0;
-    for (int i = 0; i < memory->slot_count; ++i) {
-        const Slot& slot = memory->slots[i];
-        if (active(slot) && slot.kind == Kind::job && (database == InvalidOid || slot.database == database))
-            ++count;
-    }
-    return count;
-}
-
 std::vector<Slot> slots() {
     std::vector<Slot> used;
     if (memory == nullptr)
@@ -542,11 +531,6 @@ void resume_own() {
             pause = {};
 }
 
-bool is_paused(Oid database) {
-    Locked locked(LW_SHARED);
-    return paused_locked(database);
-}
-
 int inside(Oid database) {
     Locked locked(LW_SHARED);
     int count = 0;
@@ -567,10 +551,6 @@ void signal_inside(Oid database, int signal, bool jobs_only) {
             (slot.kind == Kind::job || !jobs_only))
             (void)kill(slot.pid, signal);
     }
-}
-
-void prepare_to_wait() {
-    ConditionVariablePrepareToSleep(&memory->changed);
 }
 
 void wait_for_change(long milliseconds) {

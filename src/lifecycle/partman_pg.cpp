@@ -155,12 +155,6 @@ void register_table(pg::Spi& spi, const Installed& partman, const Policy& policy
 
 } // namespace
 
-bool manages(const Policy& policy) {
-    pg::Spi spi;
-    const Installed partman = installed(spi);
-    return !partman.schema.empty() && registered(spi, partman, policy);
-}
-
 bool can_make(const Policy& policy, Place lower, Place upper, bool table_is_empty) {
     pg::Spi spi;
     const Installed partman = installed(spi);

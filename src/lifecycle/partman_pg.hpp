@@ -7,9 +7,6 @@
 
 namespace citadel::lifecycle::partman {
 
-// Whether pg_partman keeps this table, by its name.
-bool manages(const Policy& policy);
-
 // Whether pg_partman can make this partition: it is there, knows such an interval, and nothing of the owner's code
 // would run as somebody else on the way. A table that it does not keep yet can only be registered while it has no
 // partition.

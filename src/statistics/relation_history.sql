@@ -3,38 +3,6 @@
 -- Sizes are known where something happened, so what is added up over partitions are the changes of size, not the sizes:
 -- the parts need not have been measured at the same time.
 
-CREATE FUNCTION citadel.relation_window_parts(from_time timestamptz, to_time timestamptz, step interval,
-        OUT minute_from timestamptz, OUT minute_to timestamptz, OUT hour_from timestamptz, OUT hour_to timestamptz,
-        OUT day_from timestamptz, OUT day_to timestamptz)
-    LANGUAGE sql STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp
-    AS $$
-    WITH kept AS (
-        SELECT date_trunc('day', clock.now - (SELECT s.setting::integer FROM pg_settings AS s
-                   WHERE s.name = 'citadel_opt.history_retention') * interval '1 minute', 'UTC') AS minutes,
-            date_trunc('day', clock.now - (SELECT s.setting::integer FROM pg_settings AS s
-                   WHERE s.name = 'citadel_opt.hour_retention') * interval '1 minute', 'UTC') AS hours
-        FROM (SELECT citadel.history_clock() AS now) AS clock
-    ), done AS (
-        SELECT coalesce((SELECT b.done_until FROM citadel.visible_relation_state AS b WHERE b.step = 'hour'), '-infinity') AS hours,
-            coalesce((SELECT b.done_until FROM citadel.visible_relation_state AS b WHERE b.step = 'day'), '-infinity') AS days
-    ), asked AS (
-        SELECT date_trunc('minute', from_time) AS begin, to_time AS finish,
-            extract(epoch FROM step) % 3600 = 0 AS hours_do, extract(epoch FROM step) % 86400 = 0 AS days_do
-    )
-    SELECT a.begin, a.finish,
-        CASE WHEN a.begin < k.minutes THEN date_trunc('hour', a.begin, 'UTC')
-            ELSE date_trunc('hour', a.begin + interval '1 hour' - interval '1 microsecond', 'UTC') END,
-        least(d.hours, date_trunc('hour', a.finish, 'UTC'), CASE WHEN NOT a.hours_do THEN k.minutes END),
-        CASE WHEN a.begin < k.hours THEN date_trunc('day', a.begin, 'UTC')
-            ELSE date_trunc('day', a.begin + interval '1 day' - interval '1 microsecond', 'UTC') END,
-        least(d.days, date_trunc('day', a.finish, 'UTC'), CASE WHEN NOT a.days_do THEN k.hours END)
-    FROM kept AS k, done AS d, asked AS a
-    $$;
-REVOKE ALL ON FUNCTION citadel.relation_window_parts(timestamptz, timestamptz, interval) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION citadel.relation_window_parts(timestamptz, timestamptz, interval) TO PUBLIC;
-COMMENT ON FUNCTION citadel.relation_window_parts(timestamptz, timestamptz, interval) IS
-    'As window_parts(), of the history of tables and indexes: which part of a window days, hours and minutes answer for.';
-
 CREATE FUNCTION citadel.history_window(from_time timestamptz, to_time timestamptz, step interval, finest interval,
         OUT begins timestamptz, OUT ends timestamptz, OUT step_length interval)
     LANGUAGE sql STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp
@@ -64,35 +32,43 @@ CREATE TYPE citadel.relation_member AS (
 );
 COMMENT ON TYPE citadel.relation_member IS 'A row of citadel.relation_members(): whose figures count into a subject''s, and when.';
 
-CREATE FUNCTION citadel.relation_members(subject oid, relation_kind text) RETURNS SETOF citadel.relation_member
+CREATE FUNCTION citadel.relation_members(subject oid, relation_kind text, max_relations integer DEFAULT NULL)
+    RETURNS SETOF citadel.relation_member
     LANGUAGE sql STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp
     AS $$
-    SELECT w.relation_id, w.relation, '-infinity'::timestamptz, w.gone_at
-    FROM citadel.visible_relation AS w WHERE w.relation = subject AND w.kind = relation_kind
-    UNION ALL
-    SELECT w.relation_id, subject, '-infinity', least(w.attached_until, w.gone_at)
-    FROM citadel.visible_relation AS w WHERE subject = ANY (w.ancestors) AND w.kind = relation_kind
-    UNION ALL
-    SELECT w.relation_id, w.relation, '-infinity', w.gone_at
-    FROM citadel.visible_relation AS w WHERE w.indexed_relation = subject AND w.kind = relation_kind AND relation_kind = 'index'
-        AND NOT EXISTS (SELECT FROM citadel.visible_relation AS p WHERE p.relation = subject AND p.kind = 'index')
-    UNION ALL
-    SELECT w.relation_id, p.relation, '-infinity', least(w.attached_until, w.gone_at)
-    FROM citadel.visible_relation AS p JOIN citadel.visible_relation AS w ON p.relation = ANY (w.ancestors) AND w.kind = p.kind
-    WHERE p.indexed_relation = subject AND p.kind = 'index' AND relation_kind = 'index'
-    UNION ALL
-    SELECT w.relation_id, w.ancestors[cardinality(w.ancestors)], '-infinity', least(w.attached_until, w.gone_at)
-    FROM citadel.visible_relation AS w WHERE subject IS NULL AND w.kind = relation_kind AND w.ancestors <> '{}'
-    UNION ALL
-    SELECT w.relation_id, w.relation, CASE WHEN w.ancestors = '{}' THEN '-infinity' ELSE w.attached_until END, w.gone_at
-    FROM citadel.visible_relation AS w
-    WHERE subject IS NULL AND w.kind = relation_kind AND (w.ancestors = '{}' OR w.attached_until < w.gone_at)
+    WITH found AS MATERIALIZED (
+        SELECT w.relation_id, w.relation AS subject, '-infinity'::timestamptz AS valid_from, w.gone_at AS valid_until
+        FROM citadel.visible_relation AS w WHERE w.relation = subject AND w.kind = relation_kind
+        UNION ALL
+        SELECT w.relation_id, subject, '-infinity', least(w.attached_until, w.gone_at)
+        FROM citadel.visible_relation AS w WHERE subject = ANY (w.ancestors) AND w.kind = relation_kind
+        UNION ALL
+        SELECT w.relation_id, w.relation, '-infinity', w.gone_at
+        FROM citadel.visible_relation AS w WHERE w.indexed_relation = subject AND w.kind = relation_kind AND relation_kind = 'index'
+            AND NOT EXISTS (SELECT FROM citadel.visible_relation AS p WHERE p.relation = subject AND p.kind = 'index')
+        UNION ALL
+        SELECT w.relation_id, p.relation, '-infinity', least(w.attached_until, w.gone_at)
+        FROM citadel.visible_relation AS p JOIN citadel.visible_relation AS w ON p.relation = ANY (w.ancestors) AND w.kind = p.kind
+        WHERE p.indexed_relation = subject AND p.kind = 'index' AND relation_kind = 'index'
+        UNION ALL
+        SELECT w.relation_id, w.ancestors[cardinality(w.ancestors)], '-infinity', least(w.attached_until, w.gone_at)
+        FROM citadel.visible_relation AS w WHERE subject IS NULL AND w.kind = relation_kind AND w.ancestors <> '{}'
+        UNION ALL
+        SELECT w.relation_id, w.relation, CASE WHEN w.ancestors = '{}' THEN '-infinity' ELSE w.attached_until END, w.gone_at
+        FROM citadel.visible_relation AS w
+        WHERE subject IS NULL AND w.kind = relation_kind AND (w.ancestors = '{}' OR w.attached_until < w.gone_at)
+    ), largest AS (
+        SELECT f.subject FROM found AS f JOIN citadel.visible_relation AS w ON w.relation_id = f.relation_id
+        GROUP BY f.subject ORDER BY sum(w.table_bytes + coalesce(w.index_bytes, 0)) DESC NULLS LAST, f.subject LIMIT max_relations
+    )
+    SELECT f.* FROM found AS f JOIN largest AS l ON l.subject = f.subject
     $$;
-REVOKE ALL ON FUNCTION citadel.relation_members(oid, text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION citadel.relation_members(oid, text) TO PUBLIC;
-COMMENT ON FUNCTION citadel.relation_members(oid, text) IS
+REVOKE ALL ON FUNCTION citadel.relation_members(oid, text, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION citadel.relation_members(oid, text, integer) TO PUBLIC;
+COMMENT ON FUNCTION citadel.relation_members(oid, text, integer) IS
     'Which tables, or indexes (relation_kind), count into what a report was asked for: itself, its partitions while they were attached, '
-    'a table''s indexes; NULL: everything, partitions as part of the topmost partitioned table. As far as the caller may see them.';
+    'a table''s indexes; NULL: everything, partitions as part of the topmost partitioned table. Of those the max_relations '
+    'largest (NULL: all). As far as the caller may see them.';
 
 -- ---------------------------------------------------------------------------------------------------------------------
 
@@ -133,14 +109,9 @@ CREATE FUNCTION citadel.table_history(relation regclass DEFAULT NULL, from_time 
         SELECT w.begins, w.ends, w.step_length, date_bin(w.step_length, w.begins, '2000-01-01 00:00:00+00') AS first_step
         FROM citadel.history_window(from_time, to_time, step, CASE WHEN relation IS NULL THEN interval '1 hour' END) AS w
     ), part AS MATERIALIZED (
-        SELECT p.* FROM asked AS a, citadel.relation_window_parts(a.begins, a.ends, a.step_length) AS p
-    ), found AS MATERIALIZED (
-        SELECT m.* FROM citadel.relation_members(relation, 'table') AS m
-    ), largest AS (
-        SELECT f.subject FROM found AS f JOIN citadel.visible_relation AS w ON w.relation_id = f.relation_id
-        GROUP BY f.subject ORDER BY sum(w.table_bytes + coalesce(w.index_bytes, 0)) DESC NULLS LAST, f.subject LIMIT max_relations
+        SELECT p.* FROM asked AS a, citadel.window_parts(a.begins, a.ends, a.step_length, of_relations => true) AS p
     ), member AS MATERIALIZED (
-        SELECT f.* FROM found AS f JOIN largest AS l ON l.subject = f.subject
+        SELECT m.* FROM citadel.relation_members(relation, 'table', max_relations) AS m
     ), bucket AS MATERIALIZED (
         SELECT b.* FROM citadel.visible_table_bucket AS b
         WHERE b.step = 'minute' AND b.relation_id = ANY (ARRAY(SELECT m.relation_id FROM member AS m))
@@ -280,14 +251,9 @@ CREATE FUNCTION citadel.index_history(relation regclass DEFAULT NULL, from_time 
         SELECT w.begins, w.ends, w.step_length, date_bin(w.step_length, w.begins, '2000-01-01 00:00:00+00') AS first_step
         FROM citadel.history_window(from_time, to_time, step, CASE WHEN relation IS NULL THEN interval '1 hour' END) AS w
     ), part AS MATERIALIZED (
-        SELECT p.* FROM asked AS a, citadel.relation_window_parts(a.begins, a.ends, a.step_length) AS p
-    ), found AS MATERIALIZED (
-        SELECT m.* FROM citadel.relation_members(relation, 'index') AS m
-    ), largest AS (
-        SELECT f.subject FROM found AS f JOIN citadel.visible_relation AS w ON w.relation_id = f.relation_id
-        GROUP BY f.subject ORDER BY sum(w.table_bytes + coalesce(w.index_bytes, 0)) DESC NULLS LAST, f.subject LIMIT max_relations
+        SELECT p.* FROM asked AS a, citadel.window_parts(a.begins, a.ends, a.step_length, of_relations => true) AS p
     ), member AS MATERIALIZED (
-        SELECT f.* FROM found AS f JOIN largest AS l ON l.subject = f.subject
+        SELECT m.* FROM citadel.relation_members(relation, 'index', max_relations) AS m
     ), bucket AS MATERIALIZED (
         SELECT b.* FROM citadel.visible_index_bucket AS b
         WHERE b.step = 'minute' AND b.relation_id = ANY (ARRAY(SELECT m.relation_id FROM member AS m))
