@@ -79,6 +79,9 @@ SELECT at >= :'hour'::timestamptz AS minutes, total_bytes, rows_inserted
 FROM citadel.table_history(990001, :'hour'::timestamptz + interval '10 minutes', :'hour'::timestamptz + interval '30 minutes', '1 minute');
 SELECT at - :'hour'::timestamptz AS after, size_bytes, scans, rows_read, rows_fetched
 FROM citadel.index_history(990002, :'hour'::timestamptz - interval '2 hours', :'hour'::timestamptz + interval '1 hour', '1 hour');
+-- how large they were before a moment: by days, by hours that are in no day yet, by the last measuring; nothing before the first
+SELECT place, table_bytes, index_bytes, live_rows FROM citadel.relation_sizes(ARRAY[1, 1, 1, 2, 2, 1, 2, 12345, NULL]::bigint[],
+    ARRAY['2020-01-01 12:00', '2020-01-03', '2020-01-06', '2020-01-06', :'hour'::timestamptz, :'hour', '-infinity', '2020-01-06', NULL]) ORDER BY place;
 -- minutes of before it had this OID are not its
 UPDATE citadel.watched_relation SET oid_since = :'hour'::timestamptz + interval '30 minutes' WHERE relation_id = 1;
 SELECT sum(rows_inserted) FROM citadel.table_history(990001, :'hour', :'hour'::timestamptz + interval '1 hour', '1 minute');
@@ -87,8 +90,10 @@ SELECT sum(rows_inserted) FROM citadel.table_history(990001, :'hour', :'hour'::t
 SET ROLE relation_owner;
 SELECT count(*) FROM citadel.table_history(990001, '2020-01-03', '2020-01-08', '1 day');
 SELECT count(*) FROM citadel.index_history(990001, '2020-01-03', '2020-01-08', '1 day');
+SELECT count(*) FROM citadel.relation_sizes('{1,2}', '{2020-01-06,2020-01-06}');
 RESET ROLE;
 SET ROLE relation_other;
+SELECT count(*) FROM citadel.relation_sizes('{1,2}', '{2020-01-06,2020-01-06}');
 SELECT count(*) FROM citadel.table_history(NULL, '2020-01-03', '2020-01-08', '1 day');
 SELECT count(*) FROM citadel.table_history(990010, '2020-01-03', '2020-01-08', '1 day');
 SELECT count(*) FROM citadel.index_history(NULL, '2020-01-03', '2020-01-08', '1 day');

@@ -152,4 +152,32 @@ std::string relation_buckets_due_sql(Step step) {
            "ORDER BY 1";
 }
 
+std::string relation_sizes_sql() {
+    const auto latest = [](RelationKind kind, const char* step, const std::string& since) {
+        const bool table = kind == RelationKind::table;
+        const std::string size = table ? "b.table_bytes" : "b.size_bytes";
+        const std::string length = "interval '1 " + std::string(step) + "'";
+        return "(SELECT b.at + " + length + " AS at, " + size + " AS table_bytes, " +
+               (table ? "b.index_bytes, b.live_rows, b.dead_rows"
+                      : "NULL::bigint AS index_bytes, NULL::bigint AS live_rows, NULL::bigint AS dead_rows") +
+               " FROM " + table_of(kind, step) + " b WHERE w.kind = " + (table ? "'table'" : "'index'") +
+               " AND b.relation_id = w.relation_id AND " + since + "b.at <= r.moment - " + length + " AND " + size +
+               " IS NOT NULL ORDER BY b.at DESC LIMIT 1) UNION ALL ";
+    };
+    // Only what has not been summed up to days is to be found in hours alone.
+    const std::string not_in_days =
+        "b.at >= least(date_trunc('day', r.moment, 'UTC'), (SELECT coalesce(max(s.done_until), '-infinity') FROM "
+        "citadel.relation_state s WHERE s.step = 'day')) AND ";
+    std::string sizes;
+    for (const RelationKind kind : {RelationKind::table, RelationKind::index})
+        sizes += latest(kind, "day", "") + latest(kind, "hour", not_in_days);
+    return "SELECT r.place, k.table_bytes, k.index_bytes, k.live_rows, k.dead_rows FROM unnest($1, $2) WITH ORDINALITY "
+           "AS r (relation_id, moment, place) JOIN citadel.watched_relation w USING (relation_id) CROSS JOIN LATERAL "
+           "(SELECT a.* FROM (" +
+           sizes +
+           "SELECT w.changed_at, w.table_bytes, w.index_bytes, w.live_rows, w.dead_rows WHERE w.changed_at < r.moment "
+           "AND w.table_bytes IS NOT NULL) AS a ORDER BY a.at DESC LIMIT 1) AS k WHERE pg_has_role($3, "
+           "'pg_read_all_stats', 'USAGE') OR pg_has_role($3, w.owner, 'USAGE')";
+}
+
 } // namespace citadel::history

@@ -30,4 +30,9 @@ std::string sum_up_relations_sql(RelationKind kind, Step step);
 // last.
 std::string relation_buckets_due_sql(Step step);
 
+// How large the relations $1 (bigint[]) were before the moments $2 (timestamptz[]), as last measured, as far as the
+// role $3 may see them: place in the arrays, bytes of table and indexes, rows, dead rows. A few index entries are read
+// for each, however long the history is.
+std::string relation_sizes_sql();
+
 } // namespace citadel::history

@@ -5,7 +5,7 @@
 
 CREATE FUNCTION citadel.window_parts(from_time timestamptz, to_time timestamptz, step interval DEFAULT NULL,
         of_relations boolean DEFAULT false, OUT minute_from timestamptz, OUT minute_to timestamptz, OUT hour_from timestamptz,
-        OUT hour_to timestamptz, OUT day_from timestamptz, OUT day_to timestamptz)
+        OUT hour_to timestamptz, OUT day_from timestamptz, OUT day_to timestamptz, OUT coarse_from timestamptz, OUT coarse_to timestamptz)
     LANGUAGE sql STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp
     AS $$
     WITH kept AS (
@@ -27,20 +27,24 @@ CREATE FUNCTION citadel.window_parts(from_time timestamptz, to_time timestamptz,
             step IS NULL OR extract(epoch FROM step) % 3600 = 0 AS hours_do,
             step IS NULL OR extract(epoch FROM step) % 86400 = 0 AS days_do
     )
-    SELECT a.begin, a.finish,
-        CASE WHEN a.begin < k.minutes THEN date_trunc('hour', a.begin, 'UTC')
-            ELSE date_trunc('hour', a.begin + interval '1 hour' - interval '1 microsecond', 'UTC') END,
-        least(d.hours, date_trunc('hour', a.finish, 'UTC'), CASE WHEN NOT a.hours_do THEN k.minutes END),
-        CASE WHEN a.begin < k.hours THEN date_trunc('day', a.begin, 'UTC')
-            ELSE date_trunc('day', a.begin + interval '1 day' - interval '1 microsecond', 'UTC') END,
-        least(d.days, date_trunc('day', a.finish, 'UTC'), CASE WHEN NOT a.days_do THEN k.hours END)
-    FROM kept AS k, done AS d, asked AS a
+    SELECT p.*,
+        least(CASE WHEN p.hour_from < p.hour_to THEN p.hour_from END, CASE WHEN p.day_from < p.day_to THEN p.day_from END),
+        greatest(CASE WHEN p.hour_from < p.hour_to THEN p.hour_to END, CASE WHEN p.day_from < p.day_to THEN p.day_to END)
+    FROM (
+        SELECT a.begin, a.finish,
+            CASE WHEN a.begin < k.minutes THEN date_trunc('hour', a.begin, 'UTC')
+                ELSE date_trunc('hour', a.begin + interval '1 hour' - interval '1 microsecond', 'UTC') END AS hour_from,
+            least(d.hours, date_trunc('hour', a.finish, 'UTC'), CASE WHEN NOT a.hours_do THEN k.minutes END) AS hour_to,
+            CASE WHEN a.begin < k.hours THEN date_trunc('day', a.begin, 'UTC')
+                ELSE date_trunc('day', a.begin + interval '1 day' - interval '1 microsecond', 'UTC') END AS day_from,
+            least(d.days, date_trunc('day', a.finish, 'UTC'), CASE WHEN NOT a.days_do THEN k.hours END) AS day_to
+        FROM kept AS k, done AS d, asked AS a) AS p
     $$;
 REVOKE ALL ON FUNCTION citadel.window_parts(timestamptz, timestamptz, interval, boolean) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION citadel.window_parts(timestamptz, timestamptz, interval, boolean) TO PUBLIC;
 COMMENT ON FUNCTION citadel.window_parts(timestamptz, timestamptz, interval, boolean) IS
-    'Which part of a window days answer for, which part hours (those outside the days), and which minutes (those outside both). '
-    'step: how fine the answer has to be; NULL: one sum. of_relations: of the history of tables and indexes, not of statements.';
+    'Which part of a window days answer for, which part hours (those outside the days), and which minutes (those outside both: '
+    'outside coarse_from to coarse_to, which are NULL when neither answers for anything). step: how fine the answer has to be; NULL: one sum. of_relations: of the history of tables and indexes, not of statements.';
 
 CREATE TYPE citadel.statement_bucket AS (
     at timestamptz,
@@ -70,8 +74,7 @@ CREATE FUNCTION citadel.statement_buckets(statement_id bigint, from_time timesta
         m.shared_hit, m.shared_read, m.temp_blocks, m.latency, m.error_classes
     FROM citadel.visible_statement_minute AS m
     WHERE m.query_id = statement_id AND m.at >= (SELECT minute_from FROM part) AND m.at < (SELECT minute_to FROM part)
-        AND (m.at < (SELECT hour_from FROM part) OR m.at >= (SELECT hour_to FROM part))
-        AND (m.at < (SELECT day_from FROM part) OR m.at >= (SELECT day_to FROM part))
+        AND (m.at < (SELECT coalesce(coarse_from, minute_to) FROM part) OR m.at >= (SELECT coarse_to FROM part))
     UNION ALL
     SELECT h.at, h.at + interval '1 hour', h.plan_id, h.user_id, h.toplevel, h.calls, h.errors, h.total_ms, h.max_ms, h.rows,
         h.shared_hit, h.shared_read, h.temp_blocks, h.latency, h.error_classes
@@ -113,8 +116,7 @@ CREATE FUNCTION citadel.statement_totals(from_time timestamptz, to_time timestam
         SELECT m.query_id, m.plan_id, m.at, m.at + interval '1 minute' AS until, m.calls, m.errors, m.total_ms, m.max_ms, m.latency
         FROM citadel.visible_statement_minute AS m
         WHERE m.at >= (SELECT minute_from FROM part) AND m.at < (SELECT minute_to FROM part)
-            AND (m.at < (SELECT hour_from FROM part) OR m.at >= (SELECT hour_to FROM part))
-            AND (m.at < (SELECT day_from FROM part) OR m.at >= (SELECT day_to FROM part))
+            AND (m.at < (SELECT coalesce(coarse_from, minute_to) FROM part) OR m.at >= (SELECT coarse_to FROM part))
         UNION ALL
         SELECT h.query_id, h.plan_id, h.at, h.at + interval '1 hour' AS until, h.calls, h.errors, h.total_ms, h.max_ms, h.latency
         FROM citadel.visible_statement_hour AS h

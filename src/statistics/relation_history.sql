@@ -70,6 +70,24 @@ COMMENT ON FUNCTION citadel.relation_members(oid, text, integer) IS
     'a table''s indexes; NULL: everything, partitions as part of the topmost partitioned table. Of those the max_relations '
     'largest (NULL: all). As far as the caller may see them.';
 
+CREATE TYPE citadel.relation_size AS (
+    place bigint,
+    table_bytes bigint,
+    index_bytes bigint,
+    live_rows bigint,
+    dead_rows bigint
+);
+COMMENT ON TYPE citadel.relation_size IS 'A row of citadel.relation_sizes(); sizes as in citadel.watched_relation.';
+COMMENT ON COLUMN citadel.relation_size.place IS 'Place in the arrays it was asked with, from 1.';
+
+CREATE FUNCTION citadel.relation_sizes(relation_ids bigint[], moments timestamptz[]) RETURNS SETOF citadel.relation_size
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'citadel_relation_sizes';
+REVOKE ALL ON FUNCTION citadel.relation_sizes(bigint[], timestamptz[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION citadel.relation_sizes(bigint[], timestamptz[]) TO PUBLIC;
+COMMENT ON FUNCTION citadel.relation_sizes(bigint[], timestamptz[]) IS
+    'How large each relation was as last measured before its moment (arrays of one length), if that is known and the caller may see it.';
+
 -- ---------------------------------------------------------------------------------------------------------------------
 
 CREATE TYPE citadel.table_history_step AS (
@@ -112,12 +130,14 @@ CREATE FUNCTION citadel.table_history(relation regclass DEFAULT NULL, from_time 
         SELECT p.* FROM asked AS a, citadel.window_parts(a.begins, a.ends, a.step_length, of_relations => true) AS p
     ), member AS MATERIALIZED (
         SELECT m.* FROM citadel.relation_members(relation, 'table', max_relations) AS m
-    ), bucket AS MATERIALIZED (
+    ), bucket AS (
         SELECT b.* FROM citadel.visible_table_bucket AS b
         WHERE b.step = 'minute' AND b.relation_id = ANY (ARRAY(SELECT m.relation_id FROM member AS m))
-            AND b.at >= (SELECT minute_from FROM part) AND b.at < (SELECT minute_to FROM part)
-            AND (b.at < (SELECT hour_from FROM part) OR b.at >= (SELECT hour_to FROM part))
-            AND (b.at < (SELECT day_from FROM part) OR b.at >= (SELECT day_to FROM part))
+            AND b.at >= (SELECT minute_from FROM part) AND b.at < (SELECT least(minute_to, coarse_from) FROM part)
+        UNION ALL
+        SELECT b.* FROM citadel.visible_table_bucket AS b
+        WHERE b.step = 'minute' AND b.relation_id = ANY (ARRAY(SELECT m.relation_id FROM member AS m))
+            AND b.at >= (SELECT coarse_to FROM part) AND b.at < (SELECT minute_to FROM part)
         UNION ALL
         SELECT b.* FROM citadel.visible_table_bucket AS b
         WHERE b.step = 'hour' AND b.relation_id = ANY (ARRAY(SELECT m.relation_id FROM member AS m))
@@ -135,67 +155,39 @@ CREATE FUNCTION citadel.table_history(relation regclass DEFAULT NULL, from_time 
         FROM citadel.visible_relation AS w
         WHERE w.relation_id = ANY (ARRAY(SELECT m.relation_id FROM member AS m)) AND w.table_bytes IS NOT NULL
             AND w.changed_at >= (SELECT minute_from FROM part) AND w.changed_at < (SELECT minute_to FROM part)
-    ), in_step AS MATERIALIZED (
-        SELECT m.subject, b.relation_id, date_bin(a.step_length, b.at, '2000-01-01 00:00:00+00') AS begins, m.valid_until,
-            sum(b.seq_scans) AS seq_scans, sum(b.seq_rows_read) AS seq_rows_read, sum(b.index_scans) AS index_scans,
-            sum(b.rows_inserted) AS rows_inserted, sum(b.rows_updated) AS rows_updated, sum(b.rows_hot_updated) AS rows_hot_updated,
-            sum(b.rows_deleted) AS rows_deleted,
-            max(ARRAY[extract(epoch FROM b.at)::bigint, b.table_bytes, b.index_bytes, b.live_rows, b.dead_rows])
-                FILTER (WHERE b.table_bytes IS NOT NULL) AS size
-        FROM asked AS a, bucket AS b JOIN member AS m ON m.relation_id = b.relation_id AND b.at >= m.valid_from AND b.at < m.valid_until
-        GROUP BY m.subject, b.relation_id, 3, m.valid_until
-    ), before AS MATERIALIZED (
-        SELECT m.subject, m.relation_id, m.valid_until, m.begins, known.size
-        FROM (SELECT m.*, greatest(a.first_step, m.valid_from) AS begins FROM asked AS a, member AS m
-              WHERE m.valid_from < a.ends AND m.valid_until > a.first_step) AS m CROSS JOIN LATERAL (
-            SELECT ARRAY[0, k.table_bytes, k.index_bytes, k.live_rows, k.dead_rows] AS size
-            FROM ((SELECT b.at + interval '1 day' AS at, b.table_bytes, b.index_bytes, b.live_rows, b.dead_rows
-                   FROM citadel.visible_table_bucket AS b
-                   WHERE b.step = 'day' AND b.relation_id = m.relation_id AND b.at <= m.begins - interval '1 day' AND b.table_bytes IS NOT NULL
-                   ORDER BY b.at DESC LIMIT 1)
-                  UNION ALL
-                  (SELECT b.at + interval '1 hour', b.table_bytes, b.index_bytes, b.live_rows, b.dead_rows
-                   FROM citadel.visible_table_bucket AS b
-                   WHERE b.step = 'hour' AND b.relation_id = m.relation_id AND b.at <= m.begins - interval '1 hour' AND b.table_bytes IS NOT NULL
-                   ORDER BY b.at DESC LIMIT 1)
-                  UNION ALL
-                  SELECT w.changed_at, w.table_bytes, w.index_bytes, w.live_rows, w.dead_rows
-                  FROM citadel.visible_relation AS w
-                  WHERE w.relation_id = m.relation_id AND w.changed_at < m.begins AND w.table_bytes IS NOT NULL) AS k
-            ORDER BY k.at DESC LIMIT 1) AS known
-    ), known AS (
-        SELECT s.subject, s.relation_id, s.begins, s.size, s.valid_until FROM in_step AS s WHERE s.size IS NOT NULL
+    ), begun AS MATERIALIZED (
+        SELECT m.subject, m.relation_id, greatest(a.first_step, m.valid_from) AS at, row_number() OVER () AS place
+        FROM asked AS a, member AS m WHERE m.valid_from < a.ends AND m.valid_until > a.first_step
+    ), figure AS (
+        SELECT b.subject, b.relation_id, b.at, 0 AS turn, k.table_bytes, k.index_bytes, k.live_rows, k.dead_rows,
+            0::bigint AS rows_inserted, 0::bigint AS rows_updated, 0::bigint AS rows_hot_updated, 0::bigint AS rows_deleted,
+            0::bigint AS seq_scans, 0::bigint AS seq_rows_read, 0::bigint AS index_scans
+        FROM citadel.relation_sizes(ARRAY(SELECT b.relation_id FROM begun AS b ORDER BY b.place),
+                                    ARRAY(SELECT b.at FROM begun AS b ORDER BY b.place)) AS k JOIN begun AS b ON b.place = k.place
         UNION ALL
-        SELECT b.subject, b.relation_id, date_bin(a.step_length, b.begins, '2000-01-01 00:00:00+00') - interval '1 microsecond', b.size, b.valid_until
-        FROM asked AS a, before AS b
-    ), ending AS (
-        SELECT k.subject, k.relation_id, date_bin(a.step_length, k.valid_until, '2000-01-01 00:00:00+00') AS begins
-        FROM asked AS a, (SELECT DISTINCT k.subject, k.relation_id, k.valid_until FROM known AS k) AS k
-        WHERE k.valid_until < a.ends
-    ), sized AS (
-        SELECT k.subject, k.relation_id, k.begins, k.size FROM known AS k
+        SELECT m.subject, b.relation_id, b.at, 1, b.table_bytes, b.index_bytes, b.live_rows, b.dead_rows, b.rows_inserted,
+            b.rows_updated, b.rows_hot_updated, b.rows_deleted, b.seq_scans, b.seq_rows_read, b.index_scans
+        FROM bucket AS b JOIN member AS m ON m.relation_id = b.relation_id AND b.at >= m.valid_from AND b.at < m.valid_until
         UNION ALL
-        SELECT e.subject, e.relation_id, e.begins + interval '1 microsecond', '{0,0,0,0,0}' FROM ending AS e
+        SELECT m.subject, m.relation_id, m.valid_until, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
+        FROM asked AS a, member AS m WHERE m.valid_until < a.ends
     ), change AS (
-        SELECT s.subject, date_bin(a.step_length, s.begins + interval '1 microsecond', '2000-01-01 00:00:00+00') AS begins,
-            s.size[2] - coalesce(lag(s.size[2]) OVER w, 0) AS table_bytes,
-            s.size[3] - coalesce(lag(s.size[3]) OVER w, 0) AS index_bytes,
-            s.size[4] - coalesce(lag(s.size[4]) OVER w, 0) AS live_rows,
-            s.size[5] - coalesce(lag(s.size[5]) OVER w, 0) AS dead_rows
-        FROM asked AS a, sized AS s
-        WINDOW w AS (PARTITION BY s.subject, s.relation_id ORDER BY s.begins)
+        SELECT f.*, lag(f.table_bytes) OVER w AS table_bytes_before, lag(f.index_bytes) OVER w AS index_bytes_before,
+            lag(f.live_rows) OVER w AS live_rows_before, lag(f.dead_rows) OVER w AS dead_rows_before
+        FROM figure AS f
+        WINDOW w AS (PARTITION BY f.subject, f.relation_id, f.table_bytes IS NULL ORDER BY f.at, f.turn, f.table_bytes)
     ), summed AS (
-        SELECT u.subject, u.begins, sum(u.seq_scans) AS seq_scans, sum(u.seq_rows_read) AS seq_rows_read, sum(u.index_scans) AS index_scans,
-            sum(u.rows_inserted) AS rows_inserted, sum(u.rows_updated) AS rows_updated, sum(u.rows_hot_updated) AS rows_hot_updated,
-            sum(u.rows_deleted) AS rows_deleted, sum(u.table_bytes) AS table_bytes, sum(u.index_bytes) AS index_bytes,
-            sum(u.live_rows) AS live_rows, sum(u.dead_rows) AS dead_rows
-        FROM (SELECT s.subject, s.begins, s.seq_scans, s.seq_rows_read, s.index_scans, s.rows_inserted, s.rows_updated, s.rows_hot_updated,
-                  s.rows_deleted, NULL::bigint AS table_bytes, NULL::bigint AS index_bytes, NULL::bigint AS live_rows, NULL::bigint AS dead_rows
-              FROM in_step AS s
-              UNION ALL
-              SELECT c.subject, c.begins, 0, 0, 0, 0, 0, 0, 0, c.table_bytes, c.index_bytes, c.live_rows, c.dead_rows
-              FROM change AS c) AS u
-        GROUP BY u.subject, u.begins
+        SELECT c.subject, date_bin(a.step_length, c.at, '2000-01-01 00:00:00+00') AS begins,
+            sum(c.table_bytes - coalesce(c.table_bytes_before, 0)) AS table_bytes,
+            sum(c.index_bytes - coalesce(c.index_bytes_before, 0)) FILTER (WHERE c.table_bytes IS NOT NULL) AS index_bytes,
+            sum(c.live_rows - coalesce(c.live_rows_before, 0)) FILTER (WHERE c.table_bytes IS NOT NULL) AS live_rows,
+            sum(c.dead_rows - coalesce(c.dead_rows_before, 0)) FILTER (WHERE c.table_bytes IS NOT NULL) AS dead_rows,
+            sum(c.rows_inserted)::bigint AS rows_inserted, sum(c.rows_updated)::bigint AS rows_updated,
+            sum(c.rows_hot_updated)::bigint AS rows_hot_updated, sum(c.rows_deleted)::bigint AS rows_deleted,
+            sum(c.seq_scans)::bigint AS seq_scans, sum(c.seq_rows_read)::bigint AS seq_rows_read, sum(c.index_scans)::bigint AS index_scans
+        FROM asked AS a, change AS c
+        WHERE c.turn < 2 OR c.table_bytes_before IS NOT NULL
+        GROUP BY c.subject, 2
     ), named AS (
         SELECT DISTINCT ON (w.relation) w.relation, w.schema_name, w.relation_name
         FROM citadel.visible_relation AS w WHERE w.kind = 'table' ORDER BY w.relation, w.gone_at DESC
@@ -203,8 +195,7 @@ CREATE FUNCTION citadel.table_history(relation regclass DEFAULT NULL, from_time 
     SELECT s.begins, s.subject::regclass, n.schema_name, n.relation_name,
         (sum(s.table_bytes) OVER w + sum(s.index_bytes) OVER w)::bigint, (sum(s.table_bytes) OVER w)::bigint,
         (sum(s.index_bytes) OVER w)::bigint, (sum(s.live_rows) OVER w)::bigint, (sum(s.dead_rows) OVER w)::bigint,
-        s.rows_inserted::bigint, s.rows_updated::bigint, s.rows_hot_updated::bigint, s.rows_deleted::bigint,
-        s.seq_scans::bigint, s.seq_rows_read::bigint, s.index_scans::bigint
+        s.rows_inserted, s.rows_updated, s.rows_hot_updated, s.rows_deleted, s.seq_scans, s.seq_rows_read, s.index_scans
     FROM summed AS s LEFT JOIN named AS n ON n.relation = s.subject
     WINDOW w AS (PARTITION BY s.subject ORDER BY s.begins)
     ORDER BY n.schema_name, n.relation_name, s.subject, s.begins
@@ -254,12 +245,14 @@ CREATE FUNCTION citadel.index_history(relation regclass DEFAULT NULL, from_time 
         SELECT p.* FROM asked AS a, citadel.window_parts(a.begins, a.ends, a.step_length, of_relations => true) AS p
     ), member AS MATERIALIZED (
         SELECT m.* FROM citadel.relation_members(relation, 'index', max_relations) AS m
-    ), bucket AS MATERIALIZED (
+    ), bucket AS (
         SELECT b.* FROM citadel.visible_index_bucket AS b
         WHERE b.step = 'minute' AND b.relation_id = ANY (ARRAY(SELECT m.relation_id FROM member AS m))
-            AND b.at >= (SELECT minute_from FROM part) AND b.at < (SELECT minute_to FROM part)
-            AND (b.at < (SELECT hour_from FROM part) OR b.at >= (SELECT hour_to FROM part))
-            AND (b.at < (SELECT day_from FROM part) OR b.at >= (SELECT day_to FROM part))
+            AND b.at >= (SELECT minute_from FROM part) AND b.at < (SELECT least(minute_to, coarse_from) FROM part)
+        UNION ALL
+        SELECT b.* FROM citadel.visible_index_bucket AS b
+        WHERE b.step = 'minute' AND b.relation_id = ANY (ARRAY(SELECT m.relation_id FROM member AS m))
+            AND b.at >= (SELECT coarse_to FROM part) AND b.at < (SELECT minute_to FROM part)
         UNION ALL
         SELECT b.* FROM citadel.visible_index_bucket AS b
         WHERE b.step = 'hour' AND b.relation_id = ANY (ARRAY(SELECT m.relation_id FROM member AS m))
@@ -277,58 +270,36 @@ CREATE FUNCTION citadel.index_history(relation regclass DEFAULT NULL, from_time 
         FROM citadel.visible_relation AS w
         WHERE w.relation_id = ANY (ARRAY(SELECT m.relation_id FROM member AS m)) AND w.table_bytes IS NOT NULL
             AND w.changed_at >= (SELECT minute_from FROM part) AND w.changed_at < (SELECT minute_to FROM part)
-    ), in_step AS MATERIALIZED (
-        SELECT m.subject, b.relation_id, date_bin(a.step_length, b.at, '2000-01-01 00:00:00+00') AS begins, m.valid_until,
-            sum(b.scans) AS scans, sum(b.rows_read) AS rows_read, sum(b.rows_fetched) AS rows_fetched,
-            (array_agg(b.size_bytes ORDER BY b.at DESC, b.step) FILTER (WHERE b.size_bytes IS NOT NULL))[1] AS size
-        FROM asked AS a, bucket AS b JOIN member AS m ON m.relation_id = b.relation_id AND b.at >= m.valid_from AND b.at < m.valid_until
-        GROUP BY m.subject, b.relation_id, 3, m.valid_until
-    ), before AS MATERIALIZED (
-        SELECT m.subject, m.relation_id, m.valid_until, m.begins, known.size
-        FROM (SELECT m.*, greatest(a.first_step, m.valid_from) AS begins FROM asked AS a, member AS m
-              WHERE m.valid_from < a.ends AND m.valid_until > a.first_step) AS m CROSS JOIN LATERAL (
-            SELECT k.size
-            FROM ((SELECT b.at + interval '1 day' AS at, b.size_bytes AS size
-                   FROM citadel.visible_index_bucket AS b
-                   WHERE b.step = 'day' AND b.relation_id = m.relation_id AND b.at <= m.begins - interval '1 day' AND b.size_bytes IS NOT NULL
-                   ORDER BY b.at DESC LIMIT 1)
-                  UNION ALL
-                  (SELECT b.at + interval '1 hour', b.size_bytes
-                   FROM citadel.visible_index_bucket AS b
-                   WHERE b.step = 'hour' AND b.relation_id = m.relation_id AND b.at <= m.begins - interval '1 hour' AND b.size_bytes IS NOT NULL
-                   ORDER BY b.at DESC LIMIT 1)
-                  UNION ALL
-                  SELECT w.changed_at, w.table_bytes
-                  FROM citadel.visible_relation AS w
-                  WHERE w.relation_id = m.relation_id AND w.changed_at < m.begins AND w.table_bytes IS NOT NULL) AS k
-            ORDER BY k.at DESC LIMIT 1) AS known
-    ), known AS (
-        SELECT s.subject, s.relation_id, s.begins, s.size, s.valid_until FROM in_step AS s WHERE s.size IS NOT NULL
+    ), begun AS MATERIALIZED (
+        SELECT m.subject, m.relation_id, greatest(a.first_step, m.valid_from) AS at, row_number() OVER () AS place
+        FROM asked AS a, member AS m WHERE m.valid_from < a.ends AND m.valid_until > a.first_step
+    ), figure AS (
+        SELECT b.subject, b.relation_id, b.at, 0 AS turn, k.table_bytes AS size_bytes, 0::bigint AS scans, 0::bigint AS rows_read,
+            0::bigint AS rows_fetched
+        FROM citadel.relation_sizes(ARRAY(SELECT b.relation_id FROM begun AS b ORDER BY b.place),
+                                    ARRAY(SELECT b.at FROM begun AS b ORDER BY b.place)) AS k JOIN begun AS b ON b.place = k.place
         UNION ALL
-        SELECT b.subject, b.relation_id, date_bin(a.step_length, b.begins, '2000-01-01 00:00:00+00') - interval '1 microsecond', b.size, b.valid_until
-        FROM asked AS a, before AS b
-    ), sized AS (
-        SELECT k.subject, k.relation_id, k.begins, k.size FROM known AS k
+        SELECT m.subject, b.relation_id, b.at, 1, b.size_bytes, b.scans, b.rows_read, b.rows_fetched
+        FROM bucket AS b JOIN member AS m ON m.relation_id = b.relation_id AND b.at >= m.valid_from AND b.at < m.valid_until
         UNION ALL
-        SELECT k.subject, k.relation_id, date_bin(a.step_length, k.valid_until, '2000-01-01 00:00:00+00') + interval '1 microsecond', 0
-        FROM asked AS a, (SELECT DISTINCT k.subject, k.relation_id, k.valid_until FROM known AS k) AS k
-        WHERE k.valid_until < a.ends
+        SELECT m.subject, m.relation_id, m.valid_until, 2, 0, 0, 0, 0 FROM asked AS a, member AS m WHERE m.valid_until < a.ends
     ), change AS (
-        SELECT s.subject, date_bin(a.step_length, s.begins + interval '1 microsecond', '2000-01-01 00:00:00+00') AS begins,
-            s.size - coalesce(lag(s.size) OVER (PARTITION BY s.subject, s.relation_id ORDER BY s.begins), 0) AS size
-        FROM asked AS a, sized AS s
+        SELECT f.*, lag(f.size_bytes) OVER (PARTITION BY f.subject, f.relation_id, f.size_bytes IS NULL
+                                            ORDER BY f.at, f.turn, f.size_bytes) AS size_before
+        FROM figure AS f
     ), summed AS (
-        SELECT u.subject, u.begins, sum(u.scans) AS scans, sum(u.rows_read) AS rows_read, sum(u.rows_fetched) AS rows_fetched, sum(u.size) AS size
-        FROM (SELECT s.subject, s.begins, s.scans, s.rows_read, s.rows_fetched, NULL::bigint AS size FROM in_step AS s
-              UNION ALL
-              SELECT c.subject, c.begins, 0, 0, 0, c.size FROM change AS c) AS u
-        GROUP BY u.subject, u.begins
+        SELECT c.subject, date_bin(a.step_length, c.at, '2000-01-01 00:00:00+00') AS begins,
+            sum(c.size_bytes - coalesce(c.size_before, 0)) AS size_bytes, sum(c.scans)::bigint AS scans,
+            sum(c.rows_read)::bigint AS rows_read, sum(c.rows_fetched)::bigint AS rows_fetched
+        FROM asked AS a, change AS c
+        WHERE c.turn < 2 OR c.size_before IS NOT NULL
+        GROUP BY c.subject, 2
     ), named AS (
         SELECT DISTINCT ON (w.relation) w.relation, w.schema_name, w.relation_name, w.indexed_relation, w.indexed_name
         FROM citadel.visible_relation AS w WHERE w.kind = 'index' ORDER BY w.relation, w.gone_at DESC
     )
     SELECT s.begins, s.subject::regclass, n.indexed_relation::regclass, n.schema_name, n.relation_name, n.indexed_name,
-        (sum(s.size) OVER (PARTITION BY s.subject ORDER BY s.begins))::bigint, s.scans::bigint, s.rows_read::bigint, s.rows_fetched::bigint
+        (sum(s.size_bytes) OVER (PARTITION BY s.subject ORDER BY s.begins))::bigint, s.scans, s.rows_read, s.rows_fetched
     FROM summed AS s LEFT JOIN named AS n ON n.relation = s.subject
     ORDER BY n.schema_name, n.indexed_name, n.relation_name, s.subject, s.begins
     $$;

@@ -23,7 +23,7 @@ SELECT set_eq($$
     WHERE EXISTS (SELECT FROM aclexplode(coalesce(proacl, acldefault('f', proowner))) AS a WHERE a.grantee = 0)
         AND proname NOT LIKE 'cause\_%' $$,
     ARRAY['raise_error', 'analyze_slow_queries', 'statement_figures', 'statement_causes', 'sample_causes', 'plan_causes', 'plan_nodes',
-        'plan_relation', 'wait_causes', 'history_clock', 'latency_merge', 'merge_error_classes', 'window_parts', 'relation_members', 'history_window', 'table_history', 'index_history', 'statement_buckets', 'statement_totals', 'query_history', 'plan_history', 'latency_percentile', 'latency_calls', 'latency_buckets', 'figure', 'percent', 'jit_sentence',
+        'plan_relation', 'wait_causes', 'history_clock', 'latency_merge', 'merge_error_classes', 'window_parts', 'relation_members', 'relation_sizes', 'history_window', 'table_history', 'index_history', 'statement_buckets', 'statement_totals', 'query_history', 'plan_history', 'latency_percentile', 'latency_calls', 'latency_buckets', 'figure', 'percent', 'jit_sentence',
         'place_hold', 'release_hold',
         'create_lifecycle_policy', 'alter_lifecycle_policy', 'drop_lifecycle_policy', 'suspend_lifecycle_policy',
         'resume_lifecycle_policy', 'preview_lifecycle', 'run_lifecycle', 'undo_expiry', 'cancel_operation', 'lifecycle_runway',

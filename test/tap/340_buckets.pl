@@ -42,15 +42,6 @@ sub query_id
 	return $id;
 }
 sub calls { my ($id, $table) = @_; return ask('SELECT coalesce(sum(calls), 0) FROM citadel.statement_' . ($table // 'minute') . " WHERE query_id = $id"); }
-sub set_clock
-{
-	my ($offset) = @_;
-	ask("ALTER SYSTEM SET citadel_opt.debug_clock_offset = '$offset'");
-	$node->reload;
-	$node->poll_query_until($db, "SELECT abs(extract(epoch FROM citadel.history_clock() - now()) - extract(epoch FROM '$offset'::interval)) < 5")
-		or die 'clock';
-	return;
-}
 
 # --- exact
 
@@ -101,7 +92,7 @@ $idle->quit;
 mark('minute_mark');
 my $minute_id = query_id('SELECT count(*) FROM minute_mark');
 ask('SELECT count(*) FROM minute_mark');
-set_clock('1min');
+set_clock($node, $db, '1min');
 ok($node->poll_query_until($db, "SELECT EXISTS (SELECT FROM citadel.statement_minute WHERE query_id = $minute_id)"),
 	'the scheduler stores a minute once it is over');
 
@@ -109,10 +100,10 @@ ok($node->poll_query_until($db, "SELECT EXISTS (SELECT FROM citadel.statement_mi
 
 collect();
 my $total = calls($id);
-set_clock('65min');
+set_clock($node, $db, '65min');
 ask("$sql;" x 7);
 collect();
-set_clock('200min');
+set_clock($node, $db, '200min');
 collect();
 my $figures = 'sum(calls), sum(errors), round(sum(total_ms)::numeric, 6), max(max_ms), sum(rows), citadel.latency_merge(array_agg(latency))';
 is(ask("SELECT $figures FROM citadel.statement_hour WHERE query_id = $id"), ask("SELECT $figures FROM citadel.statement_minute WHERE query_id = $id"),
@@ -122,7 +113,7 @@ cmp_ok(ask("SELECT count(DISTINCT at) FROM citadel.statement_hour WHERE query_id
 my $classes = 'citadel.merge_error_classes(array_agg(error_classes) FILTER (WHERE error_classes IS NOT NULL))';
 is(ask("SELECT $classes FROM citadel.statement_hour"), ask("SELECT $classes FROM citadel.statement_minute WHERE at < (SELECT done_until FROM citadel.bucket_state WHERE step = 'hour')"),
 	'errors by class, too');
-set_clock('2d');
+set_clock($node, $db, '2d');
 collect();
 is(ask("SELECT $figures FROM citadel.statement_day WHERE query_id = $id"), ask("SELECT $figures FROM citadel.statement_minute WHERE query_id = $id"),
 	'and days that of their hours');
@@ -140,11 +131,11 @@ is(ask("SELECT p95_ms = citadel.latency_percentile((SELECT citadel.latency_merge
 
 # --- the clock is put back: what comes late is summed up anew, and nothing twice
 
-set_clock('0');
+set_clock($node, $db, '0');
 is(ask("SELECT p50_ms > 0 AND p50_ms <= p95_ms AND p95_ms <= p99_ms, errors FROM citadel.query_performance WHERE query_id = $id"), 't|0', 'query_performance has them, too');
 ask("$sql;" x 11);
 collect();
-set_clock('2d');
+set_clock($node, $db, '2d');
 collect();
 foreach my $table (qw(minute hour day))
 {
@@ -152,7 +143,7 @@ foreach my $table (qw(minute hour day))
 }
 is(ask('SELECT count(*) FROM (SELECT FROM citadel.statement_hour GROUP BY at, query_id, plan_id, user_id, toplevel HAVING count(*) > 1) AS d'),
 	'0', 'an hour has one row a statement');
-set_clock('0');
+set_clock($node, $db, '0');
 
 # --- bounds: all-unique statements
 
@@ -218,14 +209,14 @@ $node->reload;
 sub maintain { return ask(q{DO $$ BEGIN PERFORM set_config('test.run', citadel.run_job('maintain')::text, false); END $$;
 	CALL citadel.wait_for_job(current_setting('test.run')::bigint, '2 minutes')}); }
 sub left { return join ',', map { ask("SELECT count(*) > 0 FROM citadel.statement_$_ WHERE query_id = $id") } qw(minute hour day); }
-set_clock('60h');
+set_clock($node, $db, '60h');
 collect();
 maintain();
 is(left(), 'f,t,t', 'minutes are dropped first');
-set_clock('130h');
+set_clock($node, $db, '130h');
 maintain();
 is(left(), 'f,f,t', 'then hours');
-set_clock('12d');
+set_clock($node, $db, '12d');
 maintain();
 is(left(), 'f,f,f', 'then days');
 

@@ -36,9 +36,7 @@ my $minutes = 0;
 sub minute_passes
 {
 	++$minutes;
-	ask("ALTER SYSTEM SET citadel_opt.debug_clock_offset = '${minutes}min'");
-	$node->reload;
-	$node->poll_query_until($db, "SELECT abs(extract(epoch FROM citadel.history_clock() - now()) - 60 * $minutes) < 5") or die 'clock';
+	set_clock($node, $db, "${minutes}min");
 	return;
 }
 my $sql = 'SELECT count(*) FROM orders WHERE customer = 77';

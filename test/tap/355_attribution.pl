@@ -38,10 +38,7 @@ my $minutes = 0;
 sub minute_passes
 {
 	++$minutes;
-	ask("ALTER SYSTEM SET citadel_opt.debug_clock_offset = '${minutes}min'");
-	$node->reload;
-	eventually(30, sub { ask("SELECT abs(extract(epoch FROM citadel.history_clock() - now()) - 60 * $minutes) < 5") eq 't' })
-	  or die 'clock';
+	set_clock($node, $db, "${minutes}min");
 	return;
 }
 

@@ -21,11 +21,7 @@ my $to_middle = query(q{SELECT extract(epoch FROM date_trunc('day', now(), 'UTC'
 sub clock
 {
 	my ($hours) = @_;
-	my $offset = ($to_middle + $hours * 3600) * 1000;
-	query("ALTER SYSTEM SET citadel_opt.debug_clock_offset = $offset");
-	$node->reload;
-	$node->poll_query_until($db, "SELECT current_setting('citadel_opt.debug_clock_offset')::interval = make_interval(secs => $offset / 1000.0)")
-		or die 'the clock was not moved';
+	set_clock($node, $db, ($to_middle + $hours * 3600) . 's');
 	return;
 }
 sub history { my ($what, $hours, $columns) = @_; return query(<<"END"); }

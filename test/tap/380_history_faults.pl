@@ -56,15 +56,6 @@ sub content
 	  or diag(ask("SELECT citadel.health() ->> 'reasons'"));
 	return;
 }
-sub set_clock
-{
-	my ($offset) = @_;
-	ask("ALTER SYSTEM SET citadel_opt.debug_clock_offset = '$offset'");
-	$node->reload;
-	$node->poll_query_until($db, "SELECT abs(extract(epoch FROM citadel.history_clock() - now()) - extract(epoch FROM '$offset'::interval)) < 5")
-		or die 'clock';
-	return;
-}
 
 # --- a cancel at every point of a statement's life
 
@@ -171,20 +162,20 @@ my $clock = mark('clock');
 ask("ALTER SYSTEM SET citadel_opt.$_ = '1d'") foreach qw(minute_retention hour_retention day_retention history_retention);
 $node->reload;
 my $two = 'SELECT count(*) FROM clock;' x 2;
-set_clock('24d');
+set_clock($node, $db, '24d');
 ask($two);
 calls_become($clock, 2, 'in 24 days');
-set_clock('0');
+set_clock($node, $db, '0');
 ask($two);
 calls_become($clock, 4, 'back again');
 content('without a failure');
 is(ask(qq{SELECT sum(calls) FROM citadel.query_history($clock, now() - interval '1 hour', now() + interval '25 days', '1 day')}), '4', 'reports find both');
-set_clock('-24d');
+set_clock($node, $db, '-24d');
 ask($two);
 calls_become($clock, 6, 'and 24 days ago');
 ask(q{DO $$ BEGIN PERFORM set_config('test.run', citadel.run_job('maintain')::text, false); END $$;
 	CALL citadel.wait_for_job(current_setting('test.run')::bigint, '2 minutes')});
-set_clock('0');
+set_clock($node, $db, '0');
 ask($two);
 is(ask("SELECT citadel.collect(); SELECT sum(calls) FROM citadel.statement_minute WHERE query_id = $clock AND at BETWEEN now() - interval '1 hour' AND now() + interval '1 minute'"), "\n4",
 	'now has what ran now');

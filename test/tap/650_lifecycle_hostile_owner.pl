@@ -12,15 +12,7 @@ use Test::More;
 my ($node, $archives) = lifecycle_node('hostile', config => "log_min_messages = warning\n");
 sub sql { return $node->safe_psql('app', $_[0]); }
 
-# Everything that the owner can define tells in the server's log as whom it runs.
-sql(q{CREATE ROLE hostile LOGIN; GRANT pg_write_server_files TO hostile; CREATE SCHEMA evil AUTHORIZATION hostile; SET ROLE hostile;
-	CREATE FUNCTION evil.tell(what text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
-		RAISE WARNING 'EVIL % runs as %', what, current_user; RETURN what; END $$;
-	CREATE FUNCTION evil.number(what text) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
-		RAISE WARNING 'EVIL % runs as %', what, current_user; RETURN 1; END $$;
-	CREATE FUNCTION evil.fire() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-		RAISE WARNING 'EVIL trigger % runs as %', TG_NAME, current_user; RETURN coalesce(NEW, OLD); END $$;
-	CREATE DOMAIN evil.dom AS text CHECK (evil.tell('domain') IS NOT NULL)});
+hostile_owner($node);
 
 sub hostile_table
 {

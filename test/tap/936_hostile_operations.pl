@@ -14,17 +14,11 @@ use Test::More;
 my ($node, $archives) = lifecycle_node('operations', config => "log_min_messages = warning\ncitadel_opt.lifecycle_load = 1\n");
 sub sql { return $node->safe_psql('app', $_[0]); }
 
-sql(q{CREATE ROLE hostile LOGIN; GRANT pg_write_server_files TO hostile; CREATE SCHEMA evil AUTHORIZATION hostile; SET ROLE hostile;
-	CREATE FUNCTION evil.tell(what text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
-		RAISE WARNING 'EVIL % runs as %', what, current_user; RETURN what; END $$;
-	CREATE FUNCTION evil.number(what text) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
-		RAISE WARNING 'EVIL % runs as %', what, current_user; RETURN 1; END $$;
-	CREATE FUNCTION evil.fire() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-		RAISE WARNING 'EVIL trigger % runs as %', TG_NAME, current_user; RETURN coalesce(NEW, OLD); END $$;
+hostile_owner($node);
+sql(q{SET ROLE hostile;
 	CREATE FUNCTION evil.equal(a text, b text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
 		RAISE WARNING 'EVIL operator runs as %', current_user; RETURN true; END $$;
-	CREATE OPERATOR evil.= (LEFTARG = text, RIGHTARG = text, FUNCTION = evil.equal);
-	CREATE DOMAIN evil.dom AS text CHECK (evil.tell('domain') IS NOT NULL)});
+	CREATE OPERATOR evil.= (LEFTARG = text, RIGHTARG = text, FUNCTION = evil.equal)});
 
 my $columns = q{v text DEFAULT evil.tell('default'), d evil.dom DEFAULT 'x', g int GENERATED ALWAYS AS (evil.number('generated')) STORED,
 	CHECK (v <> evil.tell('check constant'))};

@@ -9,7 +9,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(citadel_node create_citadel sql_error error_is crashes no_crash);
+our @EXPORT = qw(citadel_node create_citadel sql_error error_is crashes no_crash set_clock);
 
 # A started server. Options: preload (default 'pg_stat_statements, citadel_opt', '' for none), config (lines),
 # database (default citadel_ai; undef: none is made), extension (default 1: CREATE EXTENSION there), init (arguments of
@@ -90,6 +90,17 @@ sub no_crash
 {
 	my ($node, $name) = @_;
 	is(crashes($node), 0, $name // 'no process of the server crashed');
+	return;
+}
+
+# Puts the clock of the extension so far ahead (an interval), and waits until it goes so.
+sub set_clock
+{
+	my ($node, $database, $offset) = @_;
+	$node->safe_psql('postgres', "ALTER SYSTEM SET citadel_opt.debug_clock_offset = '$offset'");
+	$node->reload;
+	$node->poll_query_until($database, "SELECT abs(extract(epoch FROM citadel.history_clock() - now()) - extract(epoch FROM '$offset'::interval)) < 5")
+		or die 'the clock was not set';
 	return;
 }
 

@@ -10,7 +10,7 @@ use File::Temp;
 use JobsTest;
 use PostgreSQL::Test::Utils;
 
-our @EXPORT = (qw(lifecycle_node old_table live archived back_after_crash), @JobsTest::EXPORT);
+our @EXPORT = (qw(lifecycle_node old_table live archived back_after_crash hostile_owner), @JobsTest::EXPORT);
 
 our $rows_each = 300;
 my $number = 0;
@@ -70,6 +70,22 @@ sub back_after_crash
 	$node->poll_query_until('postgres', 'SELECT true') or die 'the server did not come back';
 	set_fault($node, '');
 	eventually(20, sub { scheduler_pid($node, 'app') }) or die 'no scheduler after a crash';
+	return;
+}
+
+# The role `hostile` with the schema `evil`, and code in it that tells in the server's log as whom it runs:
+# 'EVIL what runs as whom'.
+sub hostile_owner
+{
+	my ($node) = @_;
+	$node->safe_psql('app', q{CREATE ROLE hostile LOGIN; GRANT pg_write_server_files TO hostile; CREATE SCHEMA evil AUTHORIZATION hostile; SET ROLE hostile;
+		CREATE FUNCTION evil.tell(what text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
+			RAISE WARNING 'EVIL % runs as %', what, current_user; RETURN what; END $$;
+		CREATE FUNCTION evil.number(what text) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
+			RAISE WARNING 'EVIL % runs as %', what, current_user; RETURN 1; END $$;
+		CREATE FUNCTION evil.fire() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+			RAISE WARNING 'EVIL trigger % runs as %', TG_NAME, current_user; RETURN coalesce(NEW, OLD); END $$;
+		CREATE DOMAIN evil.dom AS text CHECK (evil.tell('domain') IS NOT NULL)});
 	return;
 }
 
