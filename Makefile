@@ -13,6 +13,8 @@ OBJS = $(SOURCES:.cpp=.o)
 # Server-free sources: everything but the door, the wiring and what stands beside it as *_pg.cpp.
 PLAIN_SOURCES = $(filter-out src/citadel_opt.cpp src/pg/% %_pg.cpp, $(SOURCES))
 
+# Steps from one version to the next: src/upgrade/README.md.
+DATA = $(wildcard src/upgrade/citadel_*--*--*.sql)
 DATA_built = citadel_opt--$(EXTENSION_VERSION).sql $(if $(wildcard citadel_tasks.control),citadel_tasks--$(EXTENSION_VERSION).sql)
 
 # `make installcheck` needs a running server set up as test/regress.conf says; scripts/check starts one itself.
@@ -89,7 +91,7 @@ fuzz: $(FUZZ_PROGRAMS)
 -include $(FUZZ_OBJECTS:.o=.d)
 
 # A library of its own that probes the door from SQL (regression test `door`). Never part of `install`.
-DOOR_OBJECTS = $(filter-out src/pg/functions_pg.o, $(filter src/pg/%.o, $(OBJS)))
+DOOR_OBJECTS = src/text/version.o $(filter-out src/pg/functions_pg.o, $(filter src/pg/%.o, $(OBJS)))
 TEST_MODULE = build/test/citadel_test$(DLSUFFIX)
 
 # bench/advisor calls the what-if engine in a loop.
@@ -111,8 +113,14 @@ $(TEST_MODULE): $(TEST_OBJECTS) $(DOOR_OBJECTS) $(WHAT_IF_OBJECTS) $(LOAD_OBJECT
 .PHONY: test-modules install-test-modules
 test-modules: $(TEST_MODULE)
 
-install-test-modules: $(TEST_MODULE)
+# Scripts of an older version, for test/tap/510_upgrade.pl.
+build/test/upgrade/made: test/upgrade/make_older.py $(DATA_built)
+	python3 test/upgrade/make_older.py $(EXTENSION_VERSION) $(@D)
+	@touch $@
+
+install-test-modules: $(TEST_MODULE) build/test/upgrade/made
 	$(MKDIR_P) '$(DESTDIR)$(pkglibdir)'
 	$(INSTALL_SHLIB) $(TEST_MODULE) '$(DESTDIR)$(pkglibdir)/'
+	$(INSTALL_DATA) build/test/upgrade/*.sql $(wildcard test/upgrade/citadel_*--*.sql) '$(DESTDIR)$(datadir)/extension/'
 
 -include $(TEST_OBJECTS:.o=.d)

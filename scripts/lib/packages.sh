@@ -63,7 +63,7 @@ END
 clang-format  formatting
 clang-tidy  static analysis
 shellcheck  the shell scripts
-python3  reads META.json
+python3  reads META.json and the lists of packages
 END
             ;;
         bench)

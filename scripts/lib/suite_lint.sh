@@ -10,7 +10,8 @@ suite_lint() {
     check "every regression test is scheduled and has its expected output" regress_complete
     check "every test file is where its runner looks" tests_in_place
     check "every SQL part is listed once" sql_parts_complete
-    check "META.json" meta_valid
+    check "META.json follows the PGXN Meta Spec and names what is there" python3 scripts/lib/check_meta.py
+    check "one version everywhere, releases are kept, packages are listed with licences" python3 scripts/lib/check_release.py
     check "messages that ask for something are in docs/troubleshooting.md" python3 scripts/lib/check_messages.py
     check "shellcheck" shell_scripts
     clang_tidy_all
@@ -46,7 +47,8 @@ server_headers_in_place() {
 # The floors of docs/architecture.md, from the ground.
 room_floor() {
     case $1 in
-        pg | text) echo 0 ;;
+        text) echo -1 ;;
+        pg) echo 0 ;;
         settings) echo 1 ;;
         audit | capture) echo 2 ;;
         jobs) echo 3 ;;
@@ -94,7 +96,7 @@ tests_in_place() {
         grep -rlE '^(TEST|TEST_F|TEST_P)\(' test src --include='*.cpp' | grep -vE '^test/unit/[a-z0-9_]+_test\.cpp$'
         # Perl, SQL and specs outside the folders of their runners.
         find test \( -name '*.pl' -o -name '*.t' \) | grep -vE '^test/tap/[0-9]{3}_[a-z0-9_]+\.pl$'
-        find test -name '*.sql' | grep -vE '^test/(pgtap|modules|sqlsmith)/'
+        find test -name '*.sql' | grep -vE '^test/(pgtap|modules|sqlsmith|upgrade)/'
         find test -name '*.spec' | grep -vE '^test/isolation/specs/[a-z0-9_]+\.spec$'
     } 2>/dev/null)
     [ -z "$bad" ] || { echo "No runner finds:"; echo "$bad"; return 1; }
@@ -108,21 +110,7 @@ sql_parts_complete() {
     local lists=src/sql_parts
     [ ! -e src/tasks_sql_parts ] || lists="$lists src/tasks_sql_parts"
     # shellcheck disable=SC2086 # a list of words
-    diff <(find src -name '*.sql' | sort) <(cat $lists | sort)
-}
-
-meta_valid() {
-    python3 - <<'END'
-import json, re
-meta = json.load(open("META.json"))
-for key in ("name", "version", "abstract", "maintainer", "license", "provides", "meta-spec"):
-    assert meta.get(key), f"META.json lacks {key}"
-control = open("citadel_opt.control").read()
-version = re.search(r"default_version = '(.*)'", control).group(1)
-assert meta["version"] == version, f"META.json says {meta['version']}, the control file {version}"
-for name, extension in meta["provides"].items():
-    assert extension["version"] == version, f"{name}: version"
-END
+    diff <(find src -name '*.sql' -not -path 'src/upgrade/*' | sort) <(cat $lists | sort)
 }
 
 shell_scripts() {

@@ -9,6 +9,7 @@
 #include "pg/guard.hpp"
 #include "pg/toplevel.hpp"
 #include "pg/transaction.hpp"
+#include "pg/version.hpp"
 
 #include <algorithm>
 #include <climits>
@@ -56,6 +57,7 @@ Result run(const JobDefinition& job, std::int64_t run_id, std::optional<std::int
         arm_timeout(*max_runtime_ms);
     try {
         transaction.emplace(job.name);
+        pg::require_same_version();
         pg::fault_point((std::string("jobs.run.") + job.name).c_str());
         job.run(run_id);
         transaction->commit();

@@ -11,6 +11,7 @@
 #include "pg/fault.hpp"
 #include "pg/memory.hpp"
 #include "pg/transaction.hpp"
+#include "pg/version.hpp"
 #include "settings/settings.hpp"
 
 #include <algorithm>
@@ -66,6 +67,7 @@ class Scheduler {
     std::optional<std::int64_t> housekept_;
     bool first_look_ = true;
     int reloads_ = 0;
+    bool other_version_ = false; // library and SQL are not of one version: nothing is touched until they are
 };
 
 // A periodic task in a transaction of its own; its error is reported and counted, and ends nothing else.
@@ -82,14 +84,14 @@ void Scheduler::run_tick(std::size_t i) {
         failure = std::string(tick.name) + ": " + error.what();
     }
     shared::count_tick(!failure.empty());
-    if (failure.empty() || shared::stop_requested() || extension_gone())
+    if (failure.empty() || shared::stop_requested() || extension_gone() || other_version_)
         return;
     shared::note_error(failure.c_str());
     worker::log_rarely("periodic task " + failure);
 }
 
 void Scheduler::run_ticks() {
-    for (std::size_t i = 0; i < tick_count() && !shared::stop_requested(); ++i) {
+    for (std::size_t i = 0; i < tick_count() && !shared::stop_requested() && !other_version_; ++i) {
         const Tick& tick = tick_at(i);
         const std::int64_t period = std::max(tick.period_ms(), 1) * microseconds_per_millisecond;
         if (period_passed(tick_ran_[i], pg::now(), period) || (tick.urgent != nullptr && tick.urgent()))
@@ -100,7 +102,11 @@ void Scheduler::run_ticks() {
 bool Scheduler::extension_gone() {
     pg::Transaction transaction("looking for the extension");
     const bool present = worker::extension_present();
+    const std::optional<pg::VersionProblem> problem = pg::version_problem();
     transaction.commit();
+    if (problem && !other_version_)
+        worker::log_rarely("the workers wait: " + problem->message, problem->hint);
+    other_version_ = problem.has_value();
     if (!present)
         shared::set_outcome(shared::Outcome::absent);
     return !present;
@@ -216,13 +222,21 @@ bool Scheduler::cycle() {
         next_jobs_look_ = 0;
         return true;
     }
+    if (other_version_) {
+        if (extension_gone())
+            return false;
+        if (other_version_) {
+            shared::set_state(shared::State::paused);
+            return true;
+        }
+    }
     shared::set_state(shared::State::working);
     capture::become_consumer();
     run_ticks();
     if (shared::take_jobs_changed() || ended || pg::now() >= next_jobs_look_) {
         if (extension_gone())
             return false;
-        if (!shared::stop_requested())
+        if (!shared::stop_requested() && !other_version_)
             look_at_jobs();
     }
     shared::set_state(shared::State::idle);
@@ -247,7 +261,7 @@ void Scheduler::run() {
         try {
             if (!cycle())
                 return;
-            wait = settings::enabled ? wait_us() : longest_wait_us;
+            wait = settings::enabled && !other_version_ ? wait_us() : longest_wait_us;
         } catch (const pg::Error& error) {
             // Also a cancel request that reached the scheduler between its transactions.
             if (!shared::stop_requested() && extension_gone())

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "pg/error.hpp"
+#include "pg/version.hpp"
 
 #include <new>
 #include <type_traits>
@@ -45,13 +46,22 @@ std::invoke_result_t<Body&> boundary(Body&& body) {
 
 } // namespace citadel::pg
 
-// Defines the SQL-callable function `name`; its body sees `fcinfo`, so PG_GETARG_* and PG_RETURN_* work inside.
-#define CITADEL_FUNCTION(name)                                                                                         \
+// Defines the SQL-callable function `name`; its body sees `fcinfo`, so PG_GETARG_* and PG_RETURN_* work inside. It
+// refuses to run when the SQL that declares it is of another version than this library: arguments and row types may
+// have changed.
+#define CITADEL_FUNCTION(name) CITADEL_FUNCTION_THAT_BEGINS(name, citadel::pg::require_same_version())
+// For the few whose declaration never changes, and which are there to tell what is wrong.
+#define CITADEL_FUNCTION_OF_ANY_VERSION(name) CITADEL_FUNCTION_THAT_BEGINS(name, (void)0)
+
+#define CITADEL_FUNCTION_THAT_BEGINS(name, beginning)                                                                  \
     extern "C" {                                                                                                       \
     PG_FUNCTION_INFO_V1(name);                                                                                         \
     }                                                                                                                  \
     static Datum name##_body(FunctionCallInfo fcinfo);                                                                 \
     extern "C" Datum name(FunctionCallInfo fcinfo) {                                                                   \
-        return citadel::pg::boundary([fcinfo]() -> Datum { return name##_body(fcinfo); });                             \
+        return citadel::pg::boundary([fcinfo]() -> Datum {                                                             \
+            beginning;                                                                                                 \
+            return name##_body(fcinfo);                                                                                \
+        });                                                                                                            \
     }                                                                                                                  \
     static Datum name##_body([[maybe_unused]] FunctionCallInfo fcinfo)

@@ -5,7 +5,7 @@
 
 // citadel.raise_error(sqlstate text, message text, detail text, hint text): lets SQL functions raise an error of
 // theirs.
-CITADEL_FUNCTION(citadel_raise_error) {
+CITADEL_FUNCTION_OF_ANY_VERSION(citadel_raise_error) {
     using citadel::pg::to_string;
     auto argument = [fcinfo](int i) { return PG_ARGISNULL(i) ? std::string() : to_string(PG_GETARG_TEXT_PP(i)); };
     const std::string state = argument(0);
@@ -15,6 +15,17 @@ CITADEL_FUNCTION(citadel_raise_error) {
     citadel::pg::raise(sqlerrcode, argument(1), argument(2), argument(3));
 }
 
-CITADEL_FUNCTION(citadel_preloaded) {
+CITADEL_FUNCTION_OF_ANY_VERSION(citadel_preloaded) {
     PG_RETURN_BOOL(citadel::pg::preloaded());
+}
+
+CITADEL_FUNCTION_OF_ANY_VERSION(citadel_library_version) {
+    return citadel::pg::to_datum(citadel::pg::arg(citadel::pg::library_version));
+}
+
+CITADEL_FUNCTION_OF_ANY_VERSION(citadel_version_problem) {
+    const auto problem = citadel::pg::version_problem();
+    if (!problem)
+        PG_RETURN_NULL();
+    return citadel::pg::to_datum(citadel::pg::arg(problem->message + ". " + problem->hint));
 }

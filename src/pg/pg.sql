@@ -28,6 +28,24 @@ GRANT EXECUTE ON FUNCTION citadel.preloaded() TO pg_monitor;
 COMMENT ON FUNCTION citadel.preloaded() IS
 'Whether citadel_opt is in shared_preload_libraries; capture, history and jobs need that';
 
+CREATE FUNCTION citadel.library_version()
+RETURNS text
+AS 'MODULE_PATHNAME', 'citadel_library_version'
+LANGUAGE C STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp;
+REVOKE ALL ON FUNCTION citadel.library_version() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION citadel.library_version() TO pg_monitor;
+COMMENT ON FUNCTION citadel.library_version() IS
+'Version of the library that this server has loaded; pg_extension.extversion is that of the SQL in this database';
+
+CREATE FUNCTION citadel.version_problem()
+RETURNS text
+AS 'MODULE_PATHNAME', 'citadel_version_problem'
+LANGUAGE C STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp;
+REVOKE ALL ON FUNCTION citadel.version_problem() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION citadel.version_problem() TO pg_monitor;
+COMMENT ON FUNCTION citadel.version_problem() IS
+'What is to be done when library and SQL are of different versions; NULL when they are of one. Until it is done the workers wait and functions of the library refuse to run';
+
 -- By pg_inherits, because pg_partition_tree() opens and so locks every partition.
 CREATE FUNCTION citadel.partition_tree(roots oid[])
 RETURNS TABLE (root oid, relation oid, parent oid, depth integer, kind "char")

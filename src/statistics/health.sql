@@ -5,6 +5,18 @@ CREATE FUNCTION citadel.health() RETURNS jsonb
     SET search_path = pg_catalog, pg_temp
     SET jit = off
     AS $$
+    -- Nothing of the library is asked when the SQL here is of another version.
+    SELECT CASE WHEN v.problem IS NOT NULL THEN jsonb_build_object(
+        'status', 'error',
+        'reasons', jsonb_build_array(v.problem),
+        'at', now(),
+        'database', current_database(),
+        'version', (SELECT e.extversion FROM pg_extension AS e WHERE e.extname = 'citadel_opt'),
+        'library_version', citadel.library_version(),
+        'server_version', current_setting('server_version'),
+        'standby', pg_is_in_recovery(),
+        'preloaded', citadel.preloaded())
+    ELSE (
     WITH preload AS MATERIALIZED (
         SELECT citadel.preloaded() AS loaded, pg_is_in_recovery() AS standby, current_database() AS database
     ), setting AS MATERIALIZED (
@@ -121,6 +133,7 @@ CREATE FUNCTION citadel.health() RETURNS jsonb
         'at', now(),
         'database', p.database,
         'version', e.version,
+        'library_version', citadel.library_version(),
         'server_version', current_setting('server_version'),
         'standby', p.standby,
         'preloaded', p.loaded,
@@ -168,10 +181,12 @@ CREATE FUNCTION citadel.health() RETURNS jsonb
             'job_ms_last_day', (SELECT coalesce(sum(r.duration_ms), 0) FROM citadel.job_run AS r
                 WHERE r.finished_at > now() - interval '1 day'))
     )
-    FROM preload AS p, setting AS s, extension AS e, history AS h
+    FROM preload AS p, setting AS s, extension AS e, history AS h) END
+    FROM (SELECT citadel.version_problem() AS problem) AS v
     $$;
 COMMENT ON FUNCTION citadel.health() IS
     'Whether citadel_opt does its work: status (ok, warning, error) with reasons, capture, workers, jobs, history, advisor, '
-    'and own cost. Bytes, _ms milliseconds. Without preload the parts in shared memory are null and a reason says so.';
+    'and own cost. Bytes, _ms milliseconds. Without preload the parts in shared memory are null and a reason says so. '
+    'When library and SQL are of different versions it says that, and nothing else.';
 REVOKE ALL ON FUNCTION citadel.health() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION citadel.health() TO pg_monitor;

@@ -83,7 +83,7 @@ SELECT is(count(*), 1::bigint, 'index_usage can be read') FROM (SELECT count(*) 
 SELECT ok(citadel.health() ->> 'status' IN ('ok', 'warning', 'error'), 'health() has a status');
 SELECT is(jsonb_typeof(citadel.health() -> 'reasons'), 'array', 'health() has reasons');
 SELECT is_empty($$
-    SELECT key FROM unnest(ARRAY['status', 'reasons', 'at', 'database', 'version', 'server_version', 'standby', 'preloaded', 'enabled',
+    SELECT key FROM unnest(ARRAY['status', 'reasons', 'at', 'database', 'version', 'library_version', 'server_version', 'standby', 'preloaded', 'enabled',
         'capture', 'workers', 'jobs', 'history', 'advisor', 'pg_stat_statements', 'database_is_copy', 'own_cost']) AS key
     WHERE NOT citadel.health() ? key $$, 'health() has all its parts');
 SELECT is(citadel.health() -> 'preloaded', 'true', 'health() knows of preload');
