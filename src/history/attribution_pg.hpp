@@ -5,6 +5,7 @@
 
 #include "history/attribution.hpp"
 
+#include <cstdint>
 #include <string>
 #include <vector>
 

@@ -5,6 +5,8 @@
 
 #include "history/attribution.hpp"
 
+#include <cstdint>
+
 namespace citadel::history {
 
 // When a new ANALYZE of a table was first seen; 0: none while this process runs.

@@ -3,6 +3,7 @@
 
 #include "pg/server.hpp"
 
+#include <cstdint>
 #include <string>
 
 namespace citadel::lifecycle {

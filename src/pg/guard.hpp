@@ -3,6 +3,7 @@
 
 #include "pg/error.hpp"
 
+#include <new>
 #include <type_traits>
 
 namespace citadel::pg {
@@ -25,10 +26,10 @@ std::invoke_result_t<Call&> guard(Call&& call) {
     static_assert(std::is_trivially_destructible_v<Callee>, "a guarded callee captures references or plain values");
     static_assert(std::is_void_v<Result> || std::is_trivially_destructible_v<Result>,
                   "a guarded callee returns nothing or a plain value");
-    const MemoryContext caller_memory = CurrentMemoryContext;
-    ErrorData* volatile error = nullptr;
-    volatile bool failed = false;
     if constexpr (std::is_void_v<Result>) {
+        const MemoryContext caller_memory = CurrentMemoryContext;
+        ErrorData* volatile error = nullptr;
+        volatile bool failed = false;
         PG_TRY();
         { call(); }
         PG_CATCH();
@@ -41,19 +42,9 @@ std::invoke_result_t<Call&> guard(Call&& call) {
         if (failed)
             throw_error(error);
     } else {
-        // Not a C++ object on purpose: plain storage survives the longjmp whatever its type.
-        alignas(Result) unsigned char storage[sizeof(Result)] = {}; // NOLINT(bugprone-sizeof-expression)
-        PG_TRY();
-        { new (static_cast<void*>(storage)) Result(call()); }
-        PG_CATCH();
-        {
-            MemoryContextSwitchTo(caller_memory);
-            error = take_error();
-            failed = true;
-        }
-        PG_END_TRY();
-        if (failed)
-            throw_error(error);
+        // In a frame of its own, which is not the one that sigsetjmp returns to twice: nothing here can be clobbered.
+        alignas(Result) unsigned char storage[sizeof(Result)]; // NOLINT(bugprone-sizeof-expression)
+        guard([&] { new (static_cast<void*>(storage)) Result(call()); });
         return *reinterpret_cast<Result*>(storage);
     }
 }
