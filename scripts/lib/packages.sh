@@ -18,7 +18,7 @@ pg_major() {
     echo "$newest"
 }
 
-# packages GROUP: one "name  reason" a line. Groups: build, report, test, lint, bench.
+# packages GROUP: one "name  reason" a line. Groups: build, report, compilers, test, lint, bench.
 packages() {
     local major
     major=$(pg_major)
@@ -27,6 +27,7 @@ packages() {
             cat <<END
 g++  the compiler of the extension
 make  runs the PGXS build
+binutils  nm, for the list of exported symbols
 postgresql-$major  the server, psql and pgbench
 postgresql-server-dev-$major  server headers, PGXS, pg_regress; brings the clang that makes bitcode
 libzstd-dev  compresses archives in files
@@ -39,7 +40,7 @@ python3  scripts/report
 tzdata  its time zones
 END
             ;;
-        test)
+        compilers)
             cat <<END
 clang  second compiler; sanitizers of the unit tests
 llvm  llvm-cov counts the lines that unit tests run
@@ -47,7 +48,10 @@ meson  second build system
 ninja-build  runs meson's build
 pkg-config  finds GoogleTest for meson
 libgtest-dev  unit tests
-binutils  nm, for the list of exported symbols
+END
+            ;;
+        test)
+            cat <<END
 postgresql-$major-pgtap  pgTAP tests
 libtap-parser-sourcehandler-pgtap-perl  pg_prove
 sqlsmith  random statements

@@ -2,11 +2,14 @@
 # A Debian of its own in a folder, for the server versions that this machine's Debian does not have. Needs root: it is
 # made with debootstrap and entered with chroot. Kept between runs, since making one costs minutes and 1 GB.
 #
-#   enter_version MAJOR COMMAND [ARGUMENT...]   copies the sources into the root of that version and runs the command there
+#   enter_version MAJOR "GROUP..." COMMAND [ARGUMENT...]   copies the sources into the root of that version, installs the
+#                  packages of these groups there and runs the command. 69 (EX_UNAVAILABLE of sysexits.h) when the root
+#                  cannot be had on this machine; a line on stderr says why.
 #
 # CITADEL_ROOTS is the folder that holds the roots (default /var/tmp/citadel_roots).
 
 : "${CITADEL_ROOTS:=/var/tmp/citadel_roots}"
+ROOT_UNAVAILABLE=69
 
 # The Debian release that packages a server version.
 release_of() {
@@ -28,26 +31,38 @@ debian_mirror() {
     echo "${mirror:-http://deb.debian.org/debian}"
 }
 
+# no_root MAJOR REASON...
+no_root() {
+    local major=$1
+    shift
+    echo "PostgreSQL $major cannot be tested here: $*" >&2
+    return "$ROOT_UNAVAILABLE"
+}
+
 # make_root MAJOR: sets ROOT_FOLDER. A root is complete when it has its mark; an interrupted one is made again.
 make_root() {
     local release script
     release=$(release_of "$1") || return
     ROOT_FOLDER=$CITADEL_ROOTS/$release
+    [ "$(id -u)" -eq 0 ] || { no_root "$1" "only root can use a root folder ($ROOT_FOLDER)"; return; }
+    unshare --mount --pid --fork true 2>/dev/null || { no_root "$1" "this machine forbids new namespaces (unshare)"; return; }
+    mkdir -p "$CITADEL_ROOTS" || { no_root "$1" "$CITADEL_ROOTS cannot be made"; return; }
+    # One run at a time in a root: until this script ends.
+    exec {root_lock}>"$ROOT_FOLDER.lock" && flock "$root_lock"
     [ -e "$ROOT_FOLDER/.complete" ] && return 0
-    if [ "$(id -u)" -ne 0 ]; then
-        echo "Only root can make the root folder for PostgreSQL $1 ($ROOT_FOLDER)." >&2
-        return 1
-    fi
-    command -v debootstrap >/dev/null || install_package debootstrap || return 1
+    command -v debootstrap >/dev/null || install_package debootstrap || { no_root "$1" "debootstrap cannot be installed"; return; }
     rm -rf --one-file-system "$ROOT_FOLDER"
     mkdir -p "$ROOT_FOLDER"
     # An older debootstrap does not know the newest release, but they are all made alike.
     script=/usr/share/debootstrap/scripts/$release
     [ -e "$script" ] || script=/usr/share/debootstrap/scripts/sid
     echo "Making a root folder with Debian $release ..."
-    debootstrap --variant=minbase "$release" "$ROOT_FOLDER" "$(debian_mirror)" "$script" >"$ROOT_FOLDER.log" 2>&1 || {
+    # Its mounts in a namespace of their own, too.
+    unshare --mount --propagation private timeout --kill-after=10 900 \
+        debootstrap --variant=minbase "$release" "$ROOT_FOLDER" "$(debian_mirror)" "$script" >"$ROOT_FOLDER.log" 2>&1 || {
         tail -20 "$ROOT_FOLDER.log" >&2
-        return 1
+        no_root "$1" "debootstrap $release failed: $(tail -1 "$ROOT_FOLDER.log")"
+        return
     }
     touch "$ROOT_FOLDER/.complete"
 }
@@ -57,20 +72,38 @@ install_package() {
         apt-get -qq update && apt-get -qq install -y --no-install-recommends "$@") >/dev/null
 }
 
+# in_root COMMAND...: in namespaces of its own: whatever happens, nothing stays mounted and nothing keeps running.
+in_root() {
+    local unshared status
+    # shellcheck disable=SC2016 # for that shell, which stays: somebody must wait for servers whose parents have left
+    unshare --mount --propagation private --pid --fork --kill-child sh -c '
+        root=$1
+        shift
+        mount -t proc proc "$root/proc" && mount -t tmpfs -o size=2g tmpfs "$root/dev/shm" && chmod 1777 "$root/dev/shm" || exit 69
+        chroot "$root" env -i "MAKEFLAGS=${MAKEFLAGS:-}" PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 "$@"
+        exit $?' sh "$ROOT_FOLDER" "$@" &
+    unshared=$!
+    # unshare itself heeds nothing else while it waits.
+    trap 'kill -KILL "$unshared"; exit 143' INT TERM
+    wait "$unshared"
+    status=$?
+    trap - INT TERM
+    return "$status"
+}
+
 enter_version() {
-    local major=$1 status
-    shift
-    make_root "$major" || return 1
+    local major=$1 groups=$2 status
+    shift 2
+    make_root "$major" || return
     mkdir -p "$ROOT_FOLDER/proc" "$ROOT_FOLDER/dev/shm"
-    # In a mount namespace of its own: whatever happens, nothing stays mounted.
     rm -rf "$ROOT_FOLDER/citadel_opt"
     copy_tree "$ROOT_FOLDER/citadel_opt" || return 1
     cp -L /etc/resolv.conf "$ROOT_FOLDER/etc/resolv.conf" 2>/dev/null
-    unshare --mount --propagation private sh -c '
-        root=$1
-        shift
-        mount -t proc proc "$root/proc" && mount -t tmpfs -o size=2g tmpfs "$root/dev/shm" && chmod 1777 "$root/dev/shm" &&
-            exec chroot "$root" env -i "MAKEFLAGS=${MAKEFLAGS:-}" PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 "$@"' sh "$ROOT_FOLDER" "$@"
+    in_root true || { no_root "$major" "mount or chroot is forbidden in $ROOT_FOLDER"; return; }
+    # shellcheck disable=SC2016,SC2086 # for that shell; a list of words
+    in_root timeout --kill-after=10 900 bash -c '. /citadel_opt/scripts/lib/packages.sh && install_missing "$@"' bash $groups ||
+        { no_root "$major" "its packages cannot be installed"; return; }
+    in_root "$@"
     status=$?
     rm -rf "$ROOT_FOLDER/citadel_opt"
     return "$status"

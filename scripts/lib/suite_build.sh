@@ -52,8 +52,10 @@ exported_symbols() {
     grep -qx _PG_init <<<"$symbols" && grep -qx Pg_magic_func <<<"$symbols"
 }
 
+# Does the build make bitcode? Not when the server has no JIT, nor with MAKEFLAGS=with_llvm=no.
 server_has_llvm() {
-    grep -qE '^with_llvm[[:space:]]*= *yes' "$(dirname "$("$PG_CONFIG" --pgxs)")/../Makefile.global"
+    [[ " ${MAKEFLAGS:-} " != *" with_llvm=no "* ]] &&
+        grep -qE '^with_llvm[[:space:]]*= *yes' "$(dirname "$("$PG_CONFIG" --pgxs)")/../Makefile.global"
 }
 
 bitcode_installed() {
