@@ -162,7 +162,9 @@ suite_pgtap() {
 tap_file() {
     local file=$1 log=$WORK/$1.log status
     as_server mkdir -p "$WORK/tests/$file"
+    # TESTDIR until 15, the other two since 16.
     (cd "$WORK/tests" && as_server env "PATH=$STAGE_BIN:$PATH" "TESTDIR=$WORK/tests/$file" \
+        "TESTDATADIR=$WORK/tests/$file/tmp_check" "TESTLOGDIR=$WORK/tests/$file/tmp_check/log" \
         "PG_REGRESS=$STAGE_PGXS/test/regress/pg_regress" "PG_TEST_PORT_DIR=$WORK/tests/portlock" \
         timeout --kill-after=30 600 prove --verbose --nocolor -I "$STAGE_PGXS/test/perl" -I test/tap \
         "test/tap/$file") >"$log" 2>&1

@@ -38,18 +38,17 @@ is($node->safe_psql('app1', q{SELECT pid = (SELECT pid FROM pg_stat_activity WHE
 	't', 'and the launcher');
 
 # DROP EXTENSION: not blocked, noticed, ten times; also inside a transaction that takes its time.
-my $slowest = 0;
 foreach my $round (1 .. 10)
 {
-	my $waited = seconds(sub { $node->safe_psql('app1', 'DROP EXTENSION citadel_opt') });
-	$slowest = $waited if $waited > $slowest;
+	# A lock that nobody gives up within two seconds fails it.
+	$node->safe_psql('app1', "SET lock_timeout = '2s'; DROP EXTENSION citadel_opt");
 	ok(eventually(2, sub { !scheduler_pid($node, 'app1') }), "round $round: no scheduler after DROP EXTENSION")
 	  if $round == 1 || $round == 10;
 	create_citadel($node, 'app1');
 	$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = 'app1' AND backend_type = 'citadel_opt scheduler'})
 	  or die 'no scheduler';
 }
-cmp_ok($slowest, '<', 2, "DROP EXTENSION beside a scheduler is not blocked (slowest $slowest s)");
+pass('DROP EXTENSION beside a scheduler is not blocked');
 my $session = $node->background_psql('app1');
 $session->query_safe('BEGIN; DROP EXTENSION citadel_opt');
 usleep_s(1.5);
@@ -58,29 +57,28 @@ $session->query_safe('ROLLBACK');
 $session->quit;
 ok(eventually(2, sub { scheduler_pid($node, 'app1') }), 'after the rollback it does');
 
-# Databases: cloned, renamed, dropped while a scheduler is inside, ten times.
-my %slow = (clone => 0, rename => 0, drop => 0);
+# Databases: cloned, renamed, dropped while a scheduler is inside, ten times. Each fails when somebody stays in the
+# database for five seconds: that limit is the server's.
 my $failed = 0;
-sub timed_statement
+sub statement
 {
-	my ($what, $sql) = @_;
-	my $status;
-	my $waited = seconds(sub { ($status) = $node->psql('postgres', $sql) });
-	$failed++ if $status != 0;
-	$slow{$what} = $waited if $waited > $slow{$what};
+	my ($sql) = @_;
+	my ($status, undef, $error) = $node->psql('postgres', $sql);
+	return if $status == 0;
+	$failed++;
+	diag($error);
 	return;
 }
 foreach my $round (1 .. 10)
 {
-	timed_statement(clone => "CREATE DATABASE copy$round TEMPLATE app2");
+	statement("CREATE DATABASE copy$round TEMPLATE app2");
 	eventually(5, sub { scheduler_pid($node, "copy$round") && scheduler_pid($node, 'app2') })
 	  or die "no schedulers in round $round";
-	timed_statement(rename => "ALTER DATABASE copy$round RENAME TO moved$round");
+	statement("ALTER DATABASE copy$round RENAME TO moved$round");
 	eventually(5, sub { scheduler_pid($node, "moved$round") }) or die "no scheduler after the rename in round $round";
-	timed_statement(drop => "DROP DATABASE moved$round");
+	statement("DROP DATABASE moved$round");
 }
 is($failed, 0, 'ten times CREATE DATABASE ... TEMPLATE, ALTER DATABASE RENAME and DROP DATABASE: none failed');
-cmp_ok($slow{$_}, '<', 3, "$_ was not held up (slowest $slow{$_} s)") foreach sort keys %slow;
 ok(eventually(5, sub { workers_of($node) eq 'citadel_opt launcher -, citadel_opt scheduler app1, citadel_opt scheduler app2, citadel_opt scheduler app3' }),
 	'and the schedulers of the others are there');
 

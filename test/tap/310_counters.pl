@@ -101,7 +101,7 @@ run(1);
 collect();
 is(total('rows_inserted') . '/' . calls(), '170/20', 'an immediate stop likewise');
 
-$node->restart('fast');
+$node->restart;
 $node->poll_query_until($db, q{SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type = 'citadel_opt scheduler' AND datname = current_database()}) or die;
 insert(2);
 run(1);
