@@ -74,6 +74,8 @@ void clear_run_time_pruning(PlannedStmt* statement) {
         nullptr);
 #if PG_VERSION_NUM >= 180000
     statement->partPruneInfos = NIL;
+    // What no pruning keeps out may be opened.
+    statement->unprunableRelids = bms_add_range(statement->unprunableRelids, 1, list_length(statement->rtable));
 #endif
 }
 
