@@ -269,7 +269,7 @@ const char* action_name(DdlAction action) {
 
 // Names that are not known yet are those of objects that were there at commit; what is gone again by now has a row that
 // says it was dropped. What concerns nobody's statements (our own tables, temporary ones) is left out, and so are
-// constraints that are indexes.
+// constraints that are indexes, or say NOT NULL (18): what made them is logged.
 constexpr const char* insert_sql =
     "INSERT INTO citadel.ddl_log (at, user_id, command, action, object_class, object, kind, schema_name, object_name, "
     "relation) SELECT at, user_id, command, action, class::regclass, object, kind, schema_name, name, coalesce(owner, "
@@ -278,7 +278,7 @@ constexpr const char* insert_sql =
     "c.relkind::text) AS kind, coalesce(nullif(v.schema_name, ''), n.nspname) AS schema_name, "
     "coalesce(nullif(v.name, ''), c.relname, CASE WHEN v.action <> 'dropped' AND v.class <> 'pg_class'::regclass THEN "
     "left((pg_identify_object(v.class, v.object, 0)).identity, 63) END) AS name, coalesce(nullif(v.relation, 0), "
-    "i.indrelid, t.tgrelid, nullif(k.conrelid, 0), p.polrelid, s.stxrelid) AS owner, k.conindid "
+    "i.indrelid, t.tgrelid, nullif(k.conrelid, 0), p.polrelid, s.stxrelid) AS owner, k.conindid, k.contype "
     "FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) WITH ORDINALITY AS v (at, user_id, command, action, class, "
     "object, kind, schema_name, name, relation, place) "
     "LEFT JOIN pg_class c ON v.class = 'pg_class'::regclass AND c.oid = v.object "
@@ -289,7 +289,7 @@ constexpr const char* insert_sql =
     "LEFT JOIN pg_policy p ON v.class = 'pg_policy'::regclass AND p.oid = v.object "
     "LEFT JOIN pg_statistic_ext s ON v.class = 'pg_statistic_ext'::regclass AND s.oid = v.object) AS o "
     "WHERE (name IS NOT NULL OR (action = 'dropped' AND class <> 'pg_constraint'::regclass)) AND coalesce(kind, '') "
-    "NOT IN ('S', 't', 'c') AND coalesce(conindid, 0) = 0 "
+    "NOT IN ('S', 't', 'c') AND coalesce(conindid, 0) = 0 AND coalesce(contype, '') <> 'n' "
     "AND coalesce(schema_name, '') NOT IN ('citadel', 'pg_toast') AND coalesce(schema_name, '') NOT LIKE "
     "'pg\\_temp\\_%' ORDER BY place";
 
