@@ -77,7 +77,10 @@ clock(0);
 # What cannot be read leaves the others alone, and its alerts as they are.
 rule('young', 'database_growth', "-1e9, '1/day', '0', '0', '%'");
 query(q{DELETE FROM citadel.database_size; INSERT INTO citadel.database_size VALUES (now() - interval '7 hours', 2e9), (now() - interval '1 minute', 3e9)});
-becomes("EXISTS (SELECT FROM citadel.alert WHERE rule = 'young' AND state = 'open')", 'growth is judged');
+# (The scheduler notes the true size when the clock has been moved, sooner or later.)
+ok( $node->poll_query_until($db, q{WITH noted AS (DELETE FROM citadel.database_size WHERE bytes NOT IN (2000000000, 3000000000))
+		SELECT EXISTS (SELECT FROM citadel.alert WHERE rule = 'young' AND state = 'open')}),
+	'growth is judged');
 query('ALTER TABLE citadel.database_size RENAME TO database_size_away');
 becomes("EXISTS (SELECT FROM citadel.figure_failure WHERE figure = 'database_growth')", 'a figure that cannot be read is said');
 becomes("citadel.health() ->> 'reasons' LIKE '%figure database_growth cannot be read%'", 'in health() too');
