@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -138,7 +139,7 @@ void measure_tuples(const Measured& measured, SizedIndex& sized) {
 }
 
 // How often each key was seen among the rows of the index.
-SampledKeys keys_of(const Measured& measured, int key_columns) {
+std::shared_ptr<CountedKeys> keys_of(const Measured& measured, int key_columns) {
     // The order of the columns does not matter: the same keys in another order are counted once.
     std::vector<SampledValues*> columns(measured.columns.begin(), measured.columns.begin() + key_columns);
     std::sort(columns.begin(), columns.end());
@@ -159,7 +160,7 @@ SampledKeys keys_of(const Measured& measured, int key_columns) {
         keys.push_back({hash, 0.0F, 0.0F});
     }
     const auto rows = static_cast<double>(keys.size());
-    return counted->second = count_keys(keys, rows, measured.sample->whole());
+    return counted->second = std::make_shared<CountedKeys>(count_keys(keys, rows, measured.sample->whole()));
 }
 
 // ---- B-tree
@@ -195,12 +196,14 @@ Model btree_model(const HypotheticalIndex& index, const IndexOptInfo& form, cons
         };
     }
     measure_tuples(*measured, sized);
-    const SampledKeys keys = keys_of(*measured, form.nkeycolumns);
+    // How often a key stands there matters to deduplication alone.
+    const std::shared_ptr<CountedKeys> keys = sized.deduplicates ? keys_of(*measured, form.nkeycolumns) : nullptr;
     const double share = measured->share;
     return [sized, keys, share](double rows) {
         SizedIndex current = sized;
         current.rows = rows * share;
-        current.classes = keys.classes(current.rows);
+        if (keys != nullptr)
+            current.classes = keys->classes(current.rows);
         return btree_size(current);
     };
 }

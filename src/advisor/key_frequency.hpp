@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 namespace citadel::advisor {
@@ -42,6 +43,24 @@ struct SampledKeys {
     double distinct_of(double total) const;
 
     static constexpr std::size_t individual = 64;
+};
+
+// With the classes that were worked out last: indexes over the same columns in another order ask for the same ones.
+class CountedKeys {
+  public:
+    explicit CountedKeys(SampledKeys keys) : keys_(std::move(keys)) {}
+    const std::vector<KeyClass>& classes(double total) {
+        if (total != total_) {
+            classes_ = keys_.classes(total);
+            total_ = total;
+        }
+        return classes_;
+    }
+
+  private:
+    SampledKeys keys_;
+    double total_ = -1.0;
+    std::vector<KeyClass> classes_;
 };
 
 // Counts equal hashes.

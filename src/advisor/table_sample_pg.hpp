@@ -66,7 +66,8 @@ class TableSample {
     void measure(SampledValues& values);
 
     // Keys that were counted, by columns (sorted) and rows.
-    using Counted = std::map<std::pair<std::vector<SampledValues*>, const std::vector<bool>*>, SampledKeys>;
+    using Counted =
+        std::map<std::pair<std::vector<SampledValues*>, const std::vector<bool>*>, std::shared_ptr<CountedKeys>>;
     Counted& counted() { return counted_; }
 
     static constexpr int most_rows = 30000;
