@@ -10,8 +10,9 @@ namespace citadel::advisor {
 namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
-constexpr std::size_t most_forced = 16; // bundles that do not fit, at a time
-constexpr double least_bytes = 8192.0;  // a page: gain a byte of next to nothing means nothing
+constexpr std::size_t most_forced = 16;  // bundles that do not fit, at a time
+constexpr std::size_t many_rounds = 200; // of taking out at random: from there on fewer than two for each index
+constexpr double least_bytes = 8192.0;   // a page: gain a byte of next to nothing means nothing
 
 class Searcher : private SearchSpace {
   public:
@@ -37,7 +38,7 @@ class Searcher : private SearchSpace {
             grow(from, true, true);
             keep_better(best, std::move(from));
         }
-        improve(best);
+        improve(best, start);
         return answer(best);
     }
 
@@ -67,6 +68,7 @@ class Searcher : private SearchSpace {
             if (flips.empty())
                 return;
             if (!fits(state, flips)) {
+                limited_ = true;
                 budget_binding_ |= bytes_of(state, flips) > problem_.budget_bytes - state.bytes;
                 return;
             }
@@ -84,6 +86,7 @@ class Searcher : private SearchSpace {
             if (state.value[b] <= threshold() || flips.empty())
                 continue;
             if (!fits(state, flips)) { // beside what it could stand in for; in its place perhaps
+                limited_ = true;
                 adding(state, b, flips);
                 set_value(state, b, -change(state, flips));
                 if (state.value[b] <= threshold() || !fits(state, flips))
@@ -227,10 +230,18 @@ class Searcher : private SearchSpace {
         return static_cast<std::uint32_t>((random_ >> 11) % below);
     }
 
-    void improve(SearchState& best) {
+    // Part of the start, and no statement that it concerns has a plan that the search for the start did not know.
+    bool was_settled(Item item, const std::vector<char>* start) const {
+        return start != nullptr && item < start->size() && (*start)[item] != 0 && knows_no_more(item);
+    }
+
+    void improve(SearchState& best, const std::vector<char>* start) {
         forget_losses();
-        const bool bounded = problem_.budget_bytes != infinity || problem_.max_created < problem_.items.size();
+        const bool bounded = limited_; // a limit that nothing ran into is none
         settled_.assign(problem_.items.size(), 0);
+        if (!problem_.thorough)
+            for (const Item item : best.created)
+                settled_[item] = was_settled(item, start) ? 1 : 0;
         for (bool better = true; better && !stopped();) {
             better = false;
             for (std::size_t i = 0; i < best.created.size() && !stopped(); ++i) {
@@ -248,7 +259,8 @@ class Searcher : private SearchSpace {
         if (best.created.size() < 2 || !problem_.thorough)
             return;
         // Without limits, what is far apart has nothing to do with each other.
-        const std::size_t rounds = (bounded ? 100 : 0) + 2 * best.created.size();
+        const std::size_t count = best.created.size();
+        const std::size_t rounds = bounded ? 100 + 2 * count : std::min(2 * count, many_rounds + count / 2);
         SearchState state = best;
         for (std::size_t round = 0; round < rounds && !stopped(); ++round) {
             if (state.created.size() < 2)
@@ -348,6 +360,7 @@ class Searcher : private SearchSpace {
     std::vector<std::uint32_t> looked_at_;
     std::uint64_t random_ = 88172645463325252ULL;
     bool budget_binding_ = false;
+    bool limited_ = false; // something did not fit
     bool halted_ = false;
     double patience_ = 0.0;
 };

@@ -26,6 +26,7 @@ struct SearchStatement {
     double weight = 1.0;
     double limit = std::numeric_limits<double>::infinity(); // a set under which it costs more is refused
     std::vector<KnownPlan> plans;                           // one of them uses nothing
+    bool no_more_known = false;                             // than when the start of this search was searched for
 };
 
 struct SearchItem {

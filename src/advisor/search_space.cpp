@@ -185,6 +185,11 @@ std::vector<Item> SearchSpace::neighbours(const SearchState& state, Item item) c
     return found;
 }
 
+bool SearchSpace::knows_no_more(Item item) const {
+    return std::all_of(uses_of_[item].begin(), uses_of_[item].end(),
+                       [&](const Uses& uses) { return problem_.statements[uses.statement].no_more_known; });
+}
+
 double SearchSpace::loss(SearchState& state, Item item) {
     if (std::isnan(losses_[item]))
         losses_[item] = change(state, removing(state, item));
@@ -312,8 +317,10 @@ void SearchSpace::apply(SearchState& state, const std::vector<Item>& flips) {
     state.writes += difference - charges - reads;
 }
 
-void SearchSpace::begin(const SearchState& state) {
+void SearchSpace::begin(SearchState& state) {
+    rank_if_needed(state);
     journal_.on = true;
+    journal_.opened = state.open.size();
     journal_.plans.clear();
     journal_.values.clear();
     journal_.written.clear();
@@ -334,6 +341,9 @@ void SearchSpace::roll_back(SearchState& state) {
         set_value(state, entry->first, entry->second);
     for (auto entry = journal_.written.rbegin(); entry != journal_.written.rend(); ++entry)
         state.written[entry->first] = entry->second;
+    for (std::size_t i = journal_.opened; i < state.open.size(); ++i)
+        state.is_open[state.open[i]] = 0;
+    state.open.resize(journal_.opened);
     for (const Item item : journal_.flipped)
         flip_for_good(state, item);
     doubt_losses(state, journal_.flipped);

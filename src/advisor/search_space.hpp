@@ -60,7 +60,7 @@ class SearchSpace {
 
     // From here on what happens to the state is written down, so that it can be taken back: a step costs as much as it
     // changes, not as much as there is.
-    void begin(const SearchState& state);
+    void begin(SearchState& state);
     void roll_back(SearchState& state);
     void commit() { journal_.on = false; }
     // What came or went since begin().
@@ -76,6 +76,8 @@ class SearchSpace {
     void forget_losses();
     // The created items that plans of the same statements use.
     std::vector<Item> neighbours(const SearchState& state, Item item) const;
+    // Are the plans of all its statements those that were known when the start was searched for?
+    bool knows_no_more(Item item) const;
 
     // Less is no difference.
     double least_gain() const { return least_gain_; }
@@ -113,6 +115,7 @@ class SearchSpace {
         std::vector<std::pair<std::uint32_t, double>> written;      // a group
         std::vector<Item> flipped;
         std::vector<Item> created;
+        std::size_t opened = 0; // so many bundles were open
         double reads = 0.0;
         double writes = 0.0;
         double bytes = 0.0;
@@ -147,7 +150,10 @@ class SearchSpace {
     bool take(std::uint32_t b); // for the first time in this round
     void refresh(SearchState& state, std::uint32_t b);
     static bool has_all(const std::vector<Item>& bundle, const std::vector<Item>& items);
+    // By what they promise a byte, least first; negative.
+    double rank_of(const SearchState& state, std::uint32_t b) const;
     void rank_open(SearchState& state);
+    void rank_if_needed(SearchState& state);
 
     const SearchProblem& problem_;
     std::vector<Plan> plans_;
@@ -172,11 +178,13 @@ class SearchSpace {
     std::vector<std::uint64_t> refreshed_mark_;
     std::vector<std::uint32_t> refreshed_;
     std::vector<Item> scratch_;
+    std::vector<std::pair<double, std::uint32_t>> ranks_;
     std::vector<std::uint32_t> touched_groups_; // by the last other_change(): written to
     std::map<std::pair<std::uint32_t, std::vector<Item>>, double> written_;
     Journal journal_;
     double least_gain_ = 0.0;
     double last_change_ = 0.0; // by the last apply()
+    bool stale_ = false;       // many of the open bundles that were looked at are worth nothing any more
     std::uint64_t stamp_ = 0;
     std::uint64_t refresh_stamp_ = 0;
     std::uint64_t operations_ = 0;

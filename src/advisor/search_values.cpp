@@ -86,31 +86,41 @@ void SearchSpace::set_value(SearchState& state, std::uint32_t b, double value) {
     }
 }
 
-// Closes what is worth nothing any more, and puts what promises most a byte first.
-void SearchSpace::rank_open(SearchState& state) {
-    std::vector<std::pair<double, std::uint32_t>> ranks;
-    for (const std::uint32_t b : state.open) {
-        if (state.value[b] <= least_gain_) {
-            state.is_open[b] = 0;
-            continue;
-        }
-        double bytes = 0.0;
-        for (const Item item : bundles_[b])
-            bytes += state.present[item] != 0 ? 0.0 : problem_.items[item].bytes;
-        ranks.emplace_back(-state.value[b] / std::max(bytes, least_bytes), b);
-    }
-    operations_ += state.open.size();
-    if (ranks.size() > most_promising)
-        std::nth_element(ranks.begin(), ranks.begin() + most_promising, ranks.end());
-    state.open.clear();
-    for (const auto& [rank, b] : ranks)
-        state.open.push_back(b);
-    state.ranked = state.open.size();
+double SearchSpace::rank_of(const SearchState& state, std::uint32_t b) const {
+    double bytes = 0.0;
+    for (const Item item : bundles_[b])
+        bytes += state.present[item] != 0 ? 0.0 : problem_.items[item].bytes;
+    return -state.value[b] / std::max(bytes, least_bytes);
 }
 
-void SearchSpace::promising(SearchState& state, bool all, std::vector<std::uint32_t>& found) {
-    if (!all && state.open.size() - state.ranked > most_promising)
+// Closes what is worth nothing any more, and puts what promises most a byte first.
+void SearchSpace::rank_open(SearchState& state) {
+    ranks_.clear();
+    for (const std::uint32_t b : state.open) {
+        if (state.value[b] > least_gain_)
+            ranks_.emplace_back(rank_of(state, b), b);
+        else
+            state.is_open[b] = 0;
+    }
+    operations_ += state.open.size();
+    if (ranks_.size() > most_promising)
+        std::nth_element(ranks_.begin(), ranks_.begin() + most_promising, ranks_.end());
+    state.open.clear();
+    for (const auto& [rank, b] : ranks_)
+        state.open.push_back(b);
+    state.ranked = state.open.size();
+    stale_ = false;
+}
+
+void SearchSpace::rank_if_needed(SearchState& state) {
+    if (stale_ || state.open.size() - state.ranked > most_promising)
         rank_open(state);
+}
+
+// While what happens is written down, the order of all stays: a step that is tried costs what it opens.
+void SearchSpace::promising(SearchState& state, bool all, std::vector<std::uint32_t>& found) {
+    if (!all && !journal_.on)
+        rank_if_needed(state);
     found.clear();
     std::size_t looked = 0;
     const auto look = [&](std::size_t first, std::size_t end) {
@@ -120,10 +130,24 @@ void SearchSpace::promising(SearchState& state, bool all, std::vector<std::uint3
                 found.push_back(b);
     };
     look(0, all ? state.ranked : std::min(state.ranked, most_promising));
+    const std::size_t ranked = found.size();
     look(state.ranked, state.open.size());
     operations_ += looked;
-    if (looked > 2 * found.size() + 64)
-        rank_open(state);
+    if (looked > 2 * found.size() + 64) {
+        stale_ = true;
+        if (!journal_.on)
+            rank_open(state);
+    }
+    if (all || found.size() - ranked <= most_promising)
+        return;
+    ranks_.clear();
+    for (std::size_t i = ranked; i < found.size(); ++i)
+        ranks_.emplace_back(rank_of(state, found[i]), found[i]);
+    operations_ += ranks_.size();
+    std::nth_element(ranks_.begin(), ranks_.begin() + most_promising, ranks_.end());
+    found.resize(ranked + most_promising);
+    for (std::size_t i = 0; i < most_promising; ++i)
+        found[ranked + i] = ranks_[i].second;
 }
 
 bool SearchSpace::take(std::uint32_t b) {

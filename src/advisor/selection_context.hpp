@@ -20,7 +20,7 @@ class SelectionContext {
     SelectionContext(const std::vector<StatementUse>& of, const ExistingIndexes& there, CostSource& costs,
                      const SelectionRules& wanted)
         : statements(of), existing(there), source(costs), rules(wanted), cache(of, costs), base(of.size()),
-          told(of.size()), folding(unfolded(of)) {}
+          told(of.size()), searched(of.size()), folding(unfolded(of)) {}
 
     // Takes in the existing indexes that may be dropped.
     void offer_existing();
@@ -63,8 +63,9 @@ class SelectionContext {
     const SelectionRules& rules;
     CostCache cache;
     StandIns stand_ins;
-    std::vector<double> base; // a statement: its cost today
-    std::vector<char> told;   // a statement: its plans tell what others would cost
+    std::vector<double> base;          // a statement: its cost today
+    std::vector<char> told;            // a statement: its plans tell what others would cost
+    std::vector<std::size_t> searched; // a statement: its plans that the last search knew; estimates come with them
     Folding folding;
     std::map<RelationId, std::uint32_t> groups;
     std::vector<RelationId> relations; // by group

@@ -1,6 +1,7 @@
 #include "advisor/selection_problem.hpp"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 namespace citadel::advisor {
@@ -47,6 +48,7 @@ SearchProblem problem_of(SelectionContext& context, double charge, double byte_p
         };
         for (const CostCache::Plan& plan : cache.plans(s))
             add(plan.used, plan.cost);
+        statement.no_more_known = std::exchange(context.searched[s], cache.plans(s).size()) == cache.plans(s).size();
         for (const auto& [used, cost] : cache.estimates(s))
             add(used, cost);
         problem.statements.push_back(std::move(statement));

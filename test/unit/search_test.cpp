@@ -214,6 +214,108 @@ TEST(AdvisorSearch, WorkGrowsWithTheStatements) {
     }
 }
 
+// Nothing that is worked out once is worked out again.
+TEST(AdvisorSearch, RemembersWhatTakingOutCosts) {
+    const SearchProblem problem = wide_problem(20, false);
+    SearchSpace space(problem);
+    SearchState state = space.initial();
+    space.bound_all(state);
+    std::vector<Item> flips;
+    for (std::uint32_t b = 0; b < space.bundles(); ++b)
+        if (space.adding(state, b, flips); space.bundle(b).size() == 1)
+            space.apply(state, flips);
+    const std::vector<Item> created = state.created;
+    std::vector<double> losses;
+    for (const Item item : created)
+        losses.push_back(space.loss(state, item));
+    const std::uint64_t before = space.operations();
+    for (std::size_t i = 0; i < created.size(); ++i)
+        EXPECT_EQ(space.loss(state, created[i]), losses[i]);
+    EXPECT_EQ(space.operations(), before);
+    // One goes: what it has nothing to do with is still known, what it has is worked out anew.
+    space.apply(state, space.removing(state, created.front()));
+    const std::vector<Item> near = space.neighbours(state, created.front());
+    const std::uint64_t between = space.operations();
+    std::size_t others = 0;
+    for (std::size_t i = 1; i < created.size(); ++i)
+        if (std::find(near.begin(), near.end(), created[i]) == near.end()) {
+            EXPECT_EQ(space.loss(state, created[i]), losses[i]);
+            ++others;
+        }
+    EXPECT_GT(others, created.size() / 2);
+    EXPECT_EQ(space.operations(), between);
+    for (const Item item : near)
+        EXPECT_NEAR(space.loss(state, item), space.change(state, space.removing(state, item)), 1e-6);
+}
+
+// When an index comes, what the bundles with it gain now follows from what they gained: none of them is priced.
+TEST(AdvisorSearch, DoesNotPriceTheFollowersOfAStep) {
+    const SearchProblem problem = wide_problem(20, false);
+    SearchSpace space(problem);
+    SearchState state = space.initial();
+    space.bound_all(state);
+    std::vector<Item> flips;
+    for (std::uint32_t b = 0; b < space.bundles(); ++b)
+        space.set_value(state, b, space.gain(state, b, flips));
+    std::size_t followers = 0;
+    for (std::uint32_t b = 0; b < space.bundles(); b += 7) {
+        SearchState after = state;
+        space.adding(after, b, flips);
+        space.apply(after, flips);
+        const std::uint64_t before = space.operations();
+        const std::vector<std::uint32_t> touched = space.refresh_after_adding(after, flips);
+        if (flips.size() > 1) // those with one of two that come together need fewer now: that is new
+            continue;
+        EXPECT_EQ(space.operations(), before);
+        for (const std::uint32_t other : touched)
+            if (other != b) {
+                EXPECT_NEAR(space.gain(after, other, flips), after.value[other], 1e-6);
+                ++followers;
+            }
+    }
+    EXPECT_GT(followers, 0U);
+}
+
+// Thousands of promises are kept as bounds, and only looked at again when they come up.
+TEST(AdvisorSearch, PricesFewPromisesForAStep) {
+    SearchProblem problem;
+    constexpr std::size_t count = 2000;
+    for (Item i = 0; i < count; ++i) { // each has a statement of its own: no step changes what another gains
+        problem.items.push_back(SearchItem{8192.0, i, false, false, {}});
+        problem.statements.push_back({1.0, infinity, {{1000.0, {}}, {500.0 - 0.1 * i, {i}}}});
+    }
+    problem.thorough = false;
+    const SearchAnswer answer = search_indexes(problem);
+    EXPECT_EQ(answer.created.size(), count);
+    EXPECT_LT(answer.operations, 100 * count);
+}
+
+// A limit that nothing runs into is none.
+TEST(AdvisorSearch, AWideLimitCostsNoMoreThanNone) {
+    SearchProblem problem = wide_problem(50, false);
+    const SearchAnswer without = search_indexes(problem);
+    problem.max_created = problem.items.size() - 1;
+    problem.budget_bytes = 1e15;
+    const SearchAnswer with = search_indexes(problem);
+    EXPECT_EQ(with.operations, without.operations);
+    EXPECT_EQ(with.present, without.present);
+}
+
+// A search that starts from an answer looks at what has been learned since.
+TEST(AdvisorSearch, SearchesAgainOnlyWhereMoreIsKnown) {
+    SearchProblem problem = wide_problem(100, false);
+    problem.thorough = false;
+    const SearchAnswer first = search_indexes(problem);
+    const SearchAnswer again = search_indexes(problem, &first.present);
+    for (std::size_t s = 0; s < problem.statements.size(); ++s)
+        problem.statements[s].no_more_known = s % 100 != 0;
+    problem.statements[0].plans.push_back({1.0, {0}});
+    const SearchAnswer little = search_indexes(problem, &first.present);
+    EXPECT_LT(little.operations, again.operations / 3);
+    EXPECT_EQ(little.present[0], 1);
+    EXPECT_LT(little.objective, again.objective);
+}
+
 // The bound on work is a share for each statement; what is found until then is the answer.
 TEST(AdvisorSearch, TheBoundOnWorkGrowsWithTheStatements) {
     const auto work = [](std::size_t tables) {
@@ -262,6 +364,8 @@ TEST(AdvisorSearch, TakesBackWhatWasTried) {
     EXPECT_EQ(state.written, before.written);
     EXPECT_EQ(state.created, before.created);
     EXPECT_EQ(state.value, before.value);
+    EXPECT_EQ(state.open, before.open);
+    EXPECT_EQ(state.is_open, before.is_open);
     EXPECT_EQ(space.objective(state), space.objective(before));
 }
 
