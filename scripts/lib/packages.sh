@@ -60,6 +60,7 @@ libipc-run-perl  PostgreSQL::Test::Cluster needs IPC::Run
 prometheus  reads our metrics in a test, and promtool checks rules
 prometheus-postgres-exporter  the exporter that Prometheus reads them through
 chromium  opens the page that scripts/report writes
+pgpool2  the pool that 200 connections go through
 END
             ;;
         lint)
@@ -104,7 +105,7 @@ without_services() {
         return
     fi
     # shellcheck disable=SC2016 # for that script's shell. invoke-rc.d starts it with the service's name first.
-    printf '#!/bin/sh\ncase $1 in prometheus*) exit 101 ;; esac\nexit 0\n' >"$policy" && chmod 755 "$policy"
+    printf '#!/bin/sh\ncase $1 in prometheus* | pgpool*) exit 101 ;; esac\nexit 0\n' >"$policy" && chmod 755 "$policy"
     "$@"
     status=$?
     rm -f "$policy"
@@ -136,7 +137,7 @@ install_missing() {
     local name
     for name in "${missing[@]}"; do
         case $name in
-            prometheus*) ! command -v systemctl >/dev/null || systemctl --quiet disable "$name" 2>/dev/null || true ;;
+            prometheus* | pgpool*) ! command -v systemctl >/dev/null || systemctl --quiet disable "$name" 2>/dev/null || true ;;
         esac
     done
 }

@@ -158,15 +158,16 @@ suite_pgtap() {
     tap_counts "$log" "$status"
 }
 
-# One TAP file; its own log and temporary folder, so that several run at once.
+# One TAP file; its own log and temporary folder, so that several run at once. CITADEL_OPT_LONG asks for its long form.
 tap_file() {
-    local file=$1 log=$WORK/$1.log status
+    local file=$1 log=$WORK/$1.log limit=600 status
+    [ -z "$long" ] || limit=7200
     as_server mkdir -p "$WORK/tests/$file"
     # TESTDIR until 15, the other two since 16.
     (cd "$WORK/tests" && as_server env "PATH=$STAGE_BIN:$PATH" "TESTDIR=$WORK/tests/$file" \
         "TESTDATADIR=$WORK/tests/$file/tmp_check" "TESTLOGDIR=$WORK/tests/$file/tmp_check/log" \
         "PG_REGRESS=$STAGE_PGXS/test/regress/pg_regress" "PG_TEST_PORT_DIR=$WORK/tests/portlock" \
-        timeout --kill-after=30 600 prove --verbose --nocolor -I "$STAGE_PGXS/test/perl" -I test/tap \
+        "CITADEL_OPT_LONG=$long" timeout --kill-after=30 "$limit" prove --verbose --nocolor -I "$STAGE_PGXS/test/perl" -I test/tap \
         "test/tap/$file") >"$log" 2>&1
     status=$?
     tap_counts "$log" "$status"
