@@ -22,7 +22,9 @@ namespace pg = citadel::pg;
 void merge(LatencyHistogram& into, Datum value) {
     const bytea* bytes = pg::guard([value] { return DatumGetByteaPP(value); });
     if (!into.merge_serial({VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes)}))
-        pg::raise(ERRCODE_INVALID_PARAMETER_VALUE, "these bytes are not a latency histogram");
+        pg::raise(ERRCODE_INVALID_PARAMETER_VALUE, "these bytes are not a latency histogram", {},
+                  "Histograms are in column latency of citadel.statement_minute, statement_hour and statement_day; "
+                  "delete the rows that somebody changed by hand.");
 }
 
 LatencyHistogram histogram_of(Datum value) {

@@ -113,6 +113,23 @@ void require_state(const Entry& entry, const std::string& states) {
                   "archive " + std::to_string(entry.id) + " is " + entry.state, "It would have to be " + states + ".");
 }
 
+namespace {
+
+// Rows of ours that somebody changed by hand: nothing is guessed from them.
+[[noreturn]] void raise_damaged(std::int64_t archive_id, const std::string& what) {
+    pg::raise(ERRCODE_DATA_CORRUPTED, "the catalogue of archive " + std::to_string(archive_id) + " is damaged", what,
+              "citadel.archive_entry and citadel.archive_part are written by citadel_opt alone; put their rows back "
+              "from a dump. An archive in files can be forgotten and found again by citadel.adopt_archives().");
+}
+
+} // namespace
+
+const ContentHash& known_content(const Entry& entry) {
+    if (!entry.content)
+        raise_damaged(entry.id, "It does not say what the archive contains.");
+    return *entry.content;
+}
+
 std::vector<Part> parts_of(pg::Spi& spi, std::int64_t archive_id) {
     const pg::Rows rows = spi.query("SELECT part_no, first_block, end_block, rows, pg_catalog.encode(hash, 'hex'), "
                                     "bytes, sha256 FROM citadel.archive_part WHERE archive_id = $1 ORDER BY part_no",
@@ -123,7 +140,11 @@ std::vector<Part> parts_of(pg::Spi& spi, std::int64_t archive_id) {
         part.number = rows.int64(i, 0);
         part.first = static_cast<BlockNumber>(rows.int64(i, 1));
         part.end = static_cast<BlockNumber>(rows.int64(i, 2));
-        part.hash = ContentHash::from_hex(rows.int64(i, 3), rows.text(i, 4)).value();
+        const auto hash = ContentHash::from_hex(rows.int64(i, 3), rows.text(i, 4));
+        // Parts are found by their number, and a lost one must not let another stand in for it.
+        if (part.number != static_cast<std::int64_t>(i) + 1 || !hash || hash->rows < 0)
+            raise_damaged(archive_id, "Part " + std::to_string(i + 1) + " is missing, or has no rows or no hash.");
+        part.hash = *hash;
         part.bytes = rows.int64(i, 5);
         part.sha256 = rows.text(i, 6);
         parts.push_back(part);

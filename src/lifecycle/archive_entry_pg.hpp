@@ -62,6 +62,8 @@ struct Part {
 Entry load(pg::Spi& spi, std::int64_t archive_id, bool lock = true);
 // Raises 55000 unless the state is one of those in the comma-separated list.
 void require_state(const Entry& entry, const std::string& states);
+// What the archive holds, of one that has been copied; XX001 when its row was changed by hand.
+const ContentHash& known_content(const Entry& entry);
 
 std::vector<Part> parts_of(pg::Spi& spi, std::int64_t archive_id);
 void add_part(pg::Spi& spi, std::int64_t archive_id, const Part& part);

@@ -189,11 +189,12 @@ void check_next(pg::Spi& spi, Entry& entry) {
         save_step(spi, entry);
         return;
     }
-    if (entry.step_hash != entry.content)
+    const ContentHash& content = known_content(entry);
+    if (entry.step_hash != content)
         pg::raise(ERRCODE_DATA_CORRUPTED,
                   "what was restored from archive " + std::to_string(entry.id) + " is not what was archived",
                   std::to_string(entry.step_hash.rows) + " rows with hash " + entry.step_hash.hex() + " instead of " +
-                      std::to_string(entry.content->rows) + " with " + entry.content->hex() + ".");
+                      std::to_string(content.rows) + " with " + content.hex() + ".");
     pg::fault_point("archive_restore_checked");
     if (entry.restore_as == "rows")
         set_step(spi, entry, "insert");

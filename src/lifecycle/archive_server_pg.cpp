@@ -205,9 +205,10 @@ void finish(pg::Spi& spi, const Entry& entry) {
         }
         owner.leave();
     }
-    if (rows != entry.content->rows)
+    const std::int64_t expected = known_content(entry).rows;
+    if (rows != expected)
         pg::raise(ERRCODE_DATA_CORRUPTED,
-                  there + " has " + std::to_string(rows) + " rows instead of " + std::to_string(entry.content->rows));
+                  there + " has " + std::to_string(rows) + " rows instead of " + std::to_string(expected));
     show_part_column(spi, entry, false);
 }
 

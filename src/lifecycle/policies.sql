@@ -100,7 +100,7 @@ COMMENT ON PROCEDURE citadel.undo_expiry(bigint, interval) IS
 
 CREATE VIEW citadel.lifecycle_step WITH (security_barrier) AS
 SELECT o.operation_id, o.policy_id, o.kind,
-       pg_catalog.format('%I.%I', o.subject_schema, o.subject_name) AS subject,
+       pg_catalog.format('%s.%s', pg_catalog.quote_ident(o.subject_schema), pg_catalog.quote_ident(o.subject_name)) AS subject,
        o.lower_bound, o.upper_bound, o.state, o.attempts, o.last_error, o.not_before, o.archive_id,
        o.started_at, o.updated_at, o.finished_at
 FROM citadel.lifecycle_operation o

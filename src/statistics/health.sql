@@ -1,6 +1,6 @@
 -- health(): one look at whether citadel_opt does its work, and what it costs.
 
-CREATE FUNCTION citadel.health() RETURNS jsonb
+CREATE FUNCTION citadel.health_figures() RETURNS jsonb
     LANGUAGE sql VOLATILE
     SET search_path = pg_catalog, pg_temp
     SET jit = off
@@ -184,9 +184,20 @@ CREATE FUNCTION citadel.health() RETURNS jsonb
     FROM preload AS p, setting AS s, extension AS e, history AS h) END
     FROM (SELECT citadel.version_problem() AS problem) AS v
     $$;
+COMMENT ON FUNCTION citadel.health_figures() IS
+    'Internal: what citadel.health() says while the tables of the extension can be read';
+REVOKE ALL ON FUNCTION citadel.health_figures() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION citadel.health_figures() TO pg_monitor;
+
+-- What is wrong with the tables themselves must not silence the one who tells.
+CREATE FUNCTION citadel.health() RETURNS jsonb
+    AS 'MODULE_PATHNAME', 'citadel_health'
+    LANGUAGE C VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    SET jit = off;
 COMMENT ON FUNCTION citadel.health() IS
     'Whether citadel_opt does its work: status (ok, warning, error) with reasons, capture, workers, jobs, history, advisor, '
     'and own cost. Bytes, _ms milliseconds. Without preload the parts in shared memory are null and a reason says so. '
-    'When library and SQL are of different versions it says that, and nothing else.';
+    'When library and SQL are of different versions, or tables of the extension are damaged, it says that, and nothing else.';
 REVOKE ALL ON FUNCTION citadel.health() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION citadel.health() TO pg_monitor;
