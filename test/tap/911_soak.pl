@@ -38,6 +38,7 @@ old_table($node, 'schema', 'archive') for 1 .. 3;
 my $load = IPC::Run::start([ 'env', 'PGHOST=' . $node->host, 'PGPORT=' . $node->port, 'PGUSER=postgres', 'PGAPPNAME=load', 'bench/tasks/run', 'app', $tasks,
 		'--client=4', '--protocol=prepared', '--rate=100', '--time=' . int($minutes * 60 + 30) ], '<', \undef, '>', \my $load_out, '2>', \my $load_err);
 my $session = $node->background_psql('app', on_error_stop => 1);
+$session->set_query_timer_restart();
 my @reports = ('get_table_statistics()', 'get_index_statistics()', "analyze_slow_queries('1 hour')", 'query_performance', 'table_performance', 'index_usage', 'health()', 'metrics()',
 	'job', 'job_run', 'advisor_run', 'preview_lifecycle()', 'partition_runway', 'index_recommendation', 'archive', 'verify_audit_log()', 'table_history()',
 	q{what_if('SELECT * FROM citadel_tasks.hero_tasks WHERE assignee_id = 3', ARRAY['CREATE INDEX ON citadel_tasks.hero_tasks (assignee_id)'])});
@@ -62,7 +63,7 @@ my (%private, %contexts, @shared, $calls);
 my ($start, $end) = (time, time + 60 * $minutes);
 while (time < $end)
 {
-	for (1 .. 5) { $session->query_safe("SELECT count(*) FROM citadel.$_") foreach @reports; $calls += @reports; sleep(0.2); }
+	for (1 .. 5) { $session->query_safe(join('; ', map { "SELECT count(*) FROM citadel.$_" } @reports)); $calls += @reports; sleep(0.2); }
 	foreach my $who (sort keys %pid)
 	{
 		push @{ $private{$who} }, private_kb($pid{$who}) // die "$who is gone";

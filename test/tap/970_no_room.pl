@@ -20,6 +20,7 @@ citadel_opt.statement_flush_interval = '100ms'
 END
 # One session that is in before there is no room.
 my $admin = $node->background_psql('app', on_error_stop => 0);
+$admin->set_query_timer_restart();
 sub ask { my $out = $admin->query($_[0]); $admin->{stderr} = ''; return $out; }
 ask('CREATE TABLE public.item AS SELECT g AS id FROM generate_series(1, 100) g; GRANT SELECT ON public.item TO PUBLIC');
 sub counted { ask(q{SELECT citadel.collect('5 s')}); return ask(q{SELECT coalesce(sum(calls), 0) FROM citadel.statement_minute JOIN citadel.statement USING (query_id, user_id) WHERE query = 'SELECT count(*) FROM public.item'}); }
