@@ -49,7 +49,7 @@ SELECT is_empty($$
 SELECT set_eq($$
     SELECT proname::text FROM function WHERE has_function_privilege('pg_monitor', oid, 'EXECUTE')
         AND NOT EXISTS (SELECT FROM aclexplode(proacl) AS a WHERE a.grantee = 0) $$,
-    ARRAY['get_table_statistics', 'get_index_statistics', 'health', 'recommend_indexes', 'what_if', 'preloaded', 'library_version', 'version_problem', 'capture_counters',
+    ARRAY['get_table_statistics', 'get_index_statistics', 'health', 'health_figures', 'recommend_indexes', 'what_if', 'preloaded', 'library_version', 'version_problem', 'capture_counters',
         'captured_statements', 'worker_status', 'job_definitions', 'next_job_run', 'database_is_copy', 'checked_table',
         'index_definition', 'heap_bloat', 'relation_bytes', 'partition_tree',
         'verify_audit_log', 'advisor_progress_rows', 'stop_advisor', 'index_build_seconds', 'index_build_plan',
