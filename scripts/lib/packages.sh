@@ -18,7 +18,7 @@ pg_major() {
     echo "$newest"
 }
 
-# packages GROUP: one "name  reason" a line. Groups: build, report, compilers, test, lint, bench.
+# packages GROUP: one "name  reason" a line. Groups: build, report, compilers, test, lint, valgrind, bench.
 packages() {
     local major
     major=$(pg_major)
@@ -67,9 +67,13 @@ END
             cat <<END
 clang-format  formatting
 clang-tidy  static analysis
+cppcheck  a second static analyser
 shellcheck  the shell scripts
 python3  reads META.json and the lists of packages
 END
+            ;;
+        valgrind)
+            echo "valgrind  memcheck of the server"
             ;;
         bench)
             cat <<END

@@ -7,6 +7,7 @@
 #   stage SOURCE_FOLDER         sets STAGE_BIN: a copy of PostgreSQL with the built extension installed
 #   server_init NAME [LINE...]  new cluster with these lines in postgresql.conf
 #   server_start NAME           server_stop NAME [MODE]      server_psql NAME [psql options]
+#                               (SERVER_PROGRAM: started instead of postgres)
 #   as_server COMMAND...        runs a command as the unprivileged user
 
 : "${WORK:=}" "${STAGE_BIN:=}"
@@ -127,8 +128,8 @@ server_port() {
 server_start() {
     local name=$1 folder
     folder=$(server_folder "$name")
-    as_server "$STAGE_BIN/pg_ctl" start --pgdata="$folder" --wait --timeout=120 --silent --log="$folder/log" \
-        --options="-p $(server_port "$name")" || {
+    as_server "$STAGE_BIN/pg_ctl" start --pgdata="$folder" --wait --timeout=300 --silent --log="$folder/log" \
+        ${SERVER_PROGRAM:+-p "$SERVER_PROGRAM"} --options="-p $(server_port "$name")" || {
         tail -30 "$folder/log" >&2
         return 1
     }

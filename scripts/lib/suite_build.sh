@@ -90,8 +90,8 @@ up_to_date() {
 }
 
 clang_build() {
-    # Bitcode is clang's already; here the library itself is.
-    copy_tree "$WORK/clang" && $make -C "$WORK/clang" CXX="$CLANGXX" OPTIMIZE="-O0 -g0" WERROR=1 with_llvm=no &&
+    # Bitcode is clang's already; here the library itself is, as the sanitize suite wants it.
+    copy_tree "$WORK/clang" && $make -C "$WORK/clang" CXX="$CLANGXX" OPTIMIZE="$SANITIZED_FLAGS" WERROR=1 with_llvm=no &&
         exported_symbols "$WORK/clang/citadel_opt.so"
 }
 

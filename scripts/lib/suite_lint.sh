@@ -14,6 +14,7 @@ suite_lint() {
     check "one version everywhere, releases are kept, packages are listed with licences" python3 scripts/lib/check_release.py
     check "messages that ask for something are in docs/troubleshooting.md" python3 scripts/lib/check_messages.py
     check "shellcheck" shell_scripts
+    check "cppcheck" cppcheck_all
     clang_tidy_all
 }
 
@@ -122,6 +123,11 @@ shell_scripts() {
             *) head -1 "$file" | grep -qE '^#!.*\b(ba)?sh\b' && echo "$file" ;;
         esac
     done)
+}
+
+cppcheck_all() {
+    cppcheck --quiet --error-exitcode=1 -j"$jobs" --std=c++20 --language=c++ --enable=warning,performance,portability -Isrc \
+        --library=scripts/lib/cppcheck.cfg --suppressions-list=scripts/lib/cppcheck.suppressions --suppress=unmatchedSuppression src
 }
 
 # clang-tidy is slow (seconds a file): files whose preprocessed text, rules and version were clean before are skipped.

@@ -222,7 +222,7 @@ class Walk {
         }
     }
 
-    void visit(const List* plans, Position at) {
+    void visit(const List* plans, const Position& at) {
         const ListCell* cell = nullptr;
         foreach (cell, plans)
             visit(static_cast<const Plan*>(lfirst(cell)), at);

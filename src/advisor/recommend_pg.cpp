@@ -242,8 +242,8 @@ Advice recommend(const std::vector<WorkloadStatement>& workload, const AdviceRul
     costs.leave_role();
     for (const StatementUse& use : costs.uses())
         for (const RelationUse& relation : use.relations)
-            if (indexes.count(relation.relation) == 0)
-                indexes.emplace(relation.relation, indexes_of(relation.relation, costs));
+            if (const auto [entry, is_new] = indexes.try_emplace(relation.relation); is_new)
+                entry->second = indexes_of(relation.relation, costs);
     const ExistingIndexes existing = [&](RelationId relation) -> const std::vector<ExistingIndex>& {
         return indexes.at(relation);
     };

@@ -166,10 +166,10 @@ void ask_for_plans(const std::vector<BucketRow>& rows) {
     std::map<std::pair<std::int64_t, std::int64_t>, double> wanted;
     for (const BucketRow& row : rows) {
         const auto query_id = static_cast<std::int64_t>(row.key.query_id);
+        const auto plan_id = static_cast<std::int64_t>(row.key.plan_id);
         const auto found = watches().find(query_id);
-        if (row.key.nested == 0 && row.key.plan_id != 0 && found != watches().end() &&
-            found->second.minutes >= known_after)
-            wanted[{query_id, static_cast<std::int64_t>(row.key.plan_id)}] += row.figures.total_ms;
+        if (row.key.nested == 0 && plan_id != 0 && found != watches().end() && found->second.minutes >= known_after)
+            wanted[{query_id, plan_id}] += row.figures.total_ms;
     }
     if (wanted.empty())
         return;
