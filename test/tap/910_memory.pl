@@ -45,6 +45,7 @@ END
 
 # --- the scheduler: each collect() is a cycle that drains samples and takes a snapshot
 my $collector = $node->background_psql($db, on_error_stop => 1);
+$collector->set_query_timer_restart; # 180 seconds for each of its statements, not for all
 $collector->query_safe('SET citadel_opt.slow_query_threshold = 0');
 sub cycles
 {
@@ -69,6 +70,7 @@ $collector->quit;
 
 # --- a backend that calls our functions
 my $session = $node->background_psql($db, on_error_stop => 1);
+$session->set_query_timer_restart;
 my $pid = $session->query_safe('SELECT pg_backend_pid()');
 my @calls = grep { $node->safe_psql($db, "SELECT to_regproc('citadel.' || '" . ($_ =~ /citadel\.(\w+)/)[0] . "') IS NOT NULL") eq 't' } (
 	q{SELECT (citadel.what_if('SELECT * FROM item WHERE customer = 7', ARRAY['CREATE INDEX ON item (customer)'])).cost_after},

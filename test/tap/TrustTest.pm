@@ -69,7 +69,8 @@ END
 	set_fault($node, '');
 	foreach my $role (roles())
 	{
-		as($node, $role, "SELECT count(*) AS canary_$role FROM canary_$role.orders WHERE customer = 'literal_$role $_'") for 1 .. 8;
+		# (Since 18 the server's query id has the names of tables, as the statement calls them, and not their schemas.)
+		as($node, $role, "SELECT count(*) AS canary_$role FROM canary_$role.orders AS of_$role WHERE customer = 'literal_$role $_'") for 1 .. 8;
 	}
 	$node->safe_psql($db, 'SELECT citadel.collect()');
 	run_job($node, 'advise');
