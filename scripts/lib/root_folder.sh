@@ -97,7 +97,7 @@ enter_version() {
     make_root "$major" || return
     mkdir -p "$ROOT_FOLDER/proc" "$ROOT_FOLDER/dev/shm"
     rm -rf "$ROOT_FOLDER/citadel_opt"
-    copy_tree "$ROOT_FOLDER/citadel_opt" || return 1
+    copy_tree "$ROOT_FOLDER/citadel_opt" || { no_root "$major" "the sources cannot be copied into $ROOT_FOLDER"; return; }
     cp -L /etc/resolv.conf "$ROOT_FOLDER/etc/resolv.conf" 2>/dev/null
     # A mirror may be a copy of some past day; signatures are verified all the same.
     echo 'Acquire::Check-Valid-Until "false";' >"$ROOT_FOLDER/etc/apt/apt.conf.d/90citadel"
