@@ -18,7 +18,7 @@ pg_major() {
     echo "$newest"
 }
 
-# packages GROUP: one "name  reason" a line. Groups: build, report, compilers, test, lint, valgrind, bench.
+# packages GROUP: one "name  reason" a line. Groups: build, report, compilers, test, lint, sqlsmith, valgrind, bench.
 packages() {
     local major
     major=$(pg_major)
@@ -54,7 +54,6 @@ END
             cat <<END
 postgresql-$major-pgtap  pgTAP tests
 libtap-parser-sourcehandler-pgtap-perl  pg_prove
-sqlsmith  random statements
 perl  prove and Test::More
 libipc-run-perl  PostgreSQL::Test::Cluster needs IPC::Run
 prometheus  reads our metrics in a test, and promtool checks rules
@@ -72,9 +71,8 @@ shellcheck  the shell scripts
 python3  reads META.json and the lists of packages
 END
             ;;
-        valgrind)
-            echo "valgrind  memcheck of the server"
-            ;;
+        sqlsmith) echo "sqlsmith  random statements" ;;
+        valgrind) echo "valgrind  memcheck of the server" ;;
         bench)
             cat <<END
 valgrind  callgrind counts instructions

@@ -79,7 +79,7 @@ sanitized_tests="install door capture counted_runs history_causes slow_queries l
     what_if advisor advise_relations advise_statements selection build_plan holds jobs alerts maintenance lifecycle archive
     archive_restore archive_adopt lifecycle_odd"
 suite_sanitize() {
-    local tree=$WORK/clang
+    local tree=${SANITIZED_TREE:-$WORK/clang}
     [ -e "$tree/citadel_opt.so" ] || tree=
     local log=$WORK/sanitize.log
     # shellcheck disable=SC2046 # words

@@ -7,10 +7,9 @@
 valgrind_tests="install audit door capture counted_runs what_if advisor archive"
 
 suite_valgrind() {
-    prepared || return 1
-    local logs=$WORK/valgrind
-    as_server mkdir -p "$WORK/tests/valgrind" && as_server mkdir "$WORK/clusters/valgrind_logs" || return 1
-    logs=$WORK/clusters/valgrind_logs
+    install_missing valgrind && prepared || return 1
+    local logs=$WORK/tests/valgrind_logs
+    as_server mkdir -p "$WORK/tests/valgrind" "$logs" || return 1
     cat >"$WORK/valgrind_postgres" <<END || return 1
 #!/bin/sh
 exec valgrind --quiet --trace-children=yes --leak-check=no --error-limit=no --num-callers=30 --log-file=$logs/%p.log \\
