@@ -117,7 +117,7 @@ sql_parts_complete() {
 shell_scripts() {
     # SC2034, SC2154: libraries and the scripts that source them share variables.
     # shellcheck disable=SC2046 # file names without blanks
-    shellcheck -x --severity=warning --exclude=SC2034,SC2154 .ci/run $(find scripts bench -type f 2>/dev/null | while read -r file; do
+    shellcheck -x --severity=warning --exclude=SC2034,SC2154 .ci/run $(find scripts bench debian/tests -type f 2>/dev/null | while read -r file; do
         case $file in
             *.sh) echo "$file" ;;
             *) head -1 "$file" | grep -qE '^#!.*\b(ba)?sh\b' && echo "$file" ;;
