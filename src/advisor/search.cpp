@@ -239,7 +239,7 @@ class Searcher : private SearchSpace {
         forget_losses();
         const bool bounded = limited_; // a limit that nothing ran into is none
         settled_.assign(problem_.items.size(), 0);
-        if (!problem_.thorough)
+        if (!problem_.thorough && !bounded) // where space is short, everything has to do with everything
             for (const Item item : best.created)
                 settled_[item] = was_settled(item, start) ? 1 : 0;
         for (bool better = true; better && !stopped();) {
