@@ -238,6 +238,7 @@ class Searcher : private SearchSpace {
     void improve(SearchState& best, const std::vector<char>* start) {
         forget_losses();
         const bool bounded = limited_; // a limit that nothing ran into is none
+        look_everywhere(bounded);
         settled_.assign(problem_.items.size(), 0);
         if (!problem_.thorough && !bounded) // where space is short, everything has to do with everything
             for (const Item item : best.created)

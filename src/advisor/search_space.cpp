@@ -318,8 +318,10 @@ void SearchSpace::apply(SearchState& state, const std::vector<Item>& flips) {
 }
 
 void SearchSpace::begin(SearchState& state) {
-    rank_if_needed(state);
+    if (!everywhere_)
+        rank_if_needed(state);
     journal_.on = true;
+    journal_.ranked = false;
     journal_.opened = state.open.size();
     journal_.plans.clear();
     journal_.values.clear();
@@ -341,9 +343,11 @@ void SearchSpace::roll_back(SearchState& state) {
         set_value(state, entry->first, entry->second);
     for (auto entry = journal_.written.rbegin(); entry != journal_.written.rend(); ++entry)
         state.written[entry->first] = entry->second;
-    for (std::size_t i = journal_.opened; i < state.open.size(); ++i)
-        state.is_open[state.open[i]] = 0;
-    state.open.resize(journal_.opened);
+    if (!journal_.ranked) {
+        for (std::size_t i = journal_.opened; i < state.open.size(); ++i)
+            state.is_open[state.open[i]] = 0;
+        state.open.resize(journal_.opened);
+    }
     for (const Item item : journal_.flipped)
         flip_for_good(state, item);
     doubt_losses(state, journal_.flipped);

@@ -63,6 +63,9 @@ class SearchSpace {
     void begin(SearchState& state);
     void roll_back(SearchState& state);
     void commit() { journal_.on = false; }
+    // Where space is short, what one step frees may serve anything: each step ranks all that promises something. Else
+    // it looks at what it opens itself.
+    void look_everywhere(bool everywhere) { everywhere_ = everywhere; }
     // What came or went since begin().
     const std::vector<Item>& flipped() const { return journal_.flipped; }
 
@@ -116,6 +119,7 @@ class SearchSpace {
         std::vector<Item> flipped;
         std::vector<Item> created;
         std::size_t opened = 0; // so many bundles were open
+        bool ranked = false;    // anew, since then
         double reads = 0.0;
         double writes = 0.0;
         double bytes = 0.0;
@@ -184,7 +188,8 @@ class SearchSpace {
     Journal journal_;
     double least_gain_ = 0.0;
     double last_change_ = 0.0; // by the last apply()
-    bool stale_ = false;       // many of the open bundles that were looked at are worth nothing any more
+    bool everywhere_ = true;
+    bool stale_ = false; // many of the open bundles that were looked at are worth nothing any more
     std::uint64_t stamp_ = 0;
     std::uint64_t refresh_stamp_ = 0;
     std::uint64_t operations_ = 0;

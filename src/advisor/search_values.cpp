@@ -110,6 +110,7 @@ void SearchSpace::rank_open(SearchState& state) {
         state.open.push_back(b);
     state.ranked = state.open.size();
     stale_ = false;
+    journal_.ranked = true;
 }
 
 void SearchSpace::rank_if_needed(SearchState& state) {
@@ -117,9 +118,10 @@ void SearchSpace::rank_if_needed(SearchState& state) {
         rank_open(state);
 }
 
-// While what happens is written down, the order of all stays: a step that is tried costs what it opens.
+// Unless it looks everywhere, a step that is tried leaves the order of all as it is: it costs what it opens.
 void SearchSpace::promising(SearchState& state, bool all, std::vector<std::uint32_t>& found) {
-    if (!all && !journal_.on)
+    const bool may_rank = everywhere_ || !journal_.on;
+    if (!all && may_rank)
         rank_if_needed(state);
     found.clear();
     std::size_t looked = 0;
@@ -135,7 +137,7 @@ void SearchSpace::promising(SearchState& state, bool all, std::vector<std::uint3
     operations_ += looked;
     if (looked > 2 * found.size() + 64) {
         stale_ = true;
-        if (!journal_.on)
+        if (may_rank)
             rank_open(state);
     }
     if (all || found.size() - ranked <= most_promising)
