@@ -112,6 +112,9 @@ sub enable
 	return;
 }
 
+ok(eventually(60, sub { sql('SELECT (SELECT count(*) > 0 FROM citadel.audit_entry) AND NOT EXISTS (SELECT FROM citadel.audit_pending)') eq 't' }),
+	'the audit log is written');
+
 # With the workers off nothing changes any more.
 enable('off');
 ok(eventually(20, sub { sql("SELECT state FROM citadel.worker_status() WHERE kind = 'scheduler' AND database = 'app'") eq 'paused' }), 'the workers pause');
