@@ -130,7 +130,7 @@ CREATE FUNCTION citadel.table_history(relation regclass DEFAULT NULL, from_time 
         SELECT p.* FROM asked AS a, citadel.window_parts(a.begins, a.ends, a.step_length, of_relations => true) AS p
     ), member AS MATERIALIZED (
         SELECT m.* FROM citadel.relation_members(relation, 'table', max_relations) AS m
-    ), bucket AS (
+    ), minute AS (
         SELECT b.* FROM citadel.visible_table_bucket AS b
         WHERE b.step = 'minute' AND b.relation_id = ANY (ARRAY(SELECT m.relation_id FROM member AS m))
             AND b.at >= (SELECT minute_from FROM part) AND b.at < (SELECT least(minute_to, coarse_from) FROM part)
@@ -138,7 +138,7 @@ CREATE FUNCTION citadel.table_history(relation regclass DEFAULT NULL, from_time 
         SELECT b.* FROM citadel.visible_table_bucket AS b
         WHERE b.step = 'minute' AND b.relation_id = ANY (ARRAY(SELECT m.relation_id FROM member AS m))
             AND b.at >= (SELECT coarse_to FROM part) AND b.at < (SELECT minute_to FROM part)
-        UNION ALL
+    ), bucket AS (
         SELECT b.* FROM citadel.visible_table_bucket AS b
         WHERE b.step = 'hour' AND b.relation_id = ANY (ARRAY(SELECT m.relation_id FROM member AS m))
             AND b.at >= (SELECT hour_from FROM part) AND b.at < (SELECT least(hour_to, greatest(day_from, hour_from)) FROM part)
@@ -168,6 +168,17 @@ CREATE FUNCTION citadel.table_history(relation regclass DEFAULT NULL, from_time 
         SELECT m.subject, b.relation_id, b.at, 1, b.table_bytes, b.index_bytes, b.live_rows, b.dead_rows, b.rows_inserted,
             b.rows_updated, b.rows_hot_updated, b.rows_deleted, b.seq_scans, b.seq_rows_read, b.index_scans
         FROM bucket AS b JOIN member AS m ON m.relation_id = b.relation_id AND b.at >= m.valid_from AND b.at < m.valid_until
+        UNION ALL
+        SELECT s.subject, s.relation_id, s.at, 1, s.size[2], s.size[3], s.size[4], s.size[5], s.rows_inserted, s.rows_updated,
+            s.rows_hot_updated, s.rows_deleted, s.seq_scans, s.seq_rows_read, s.index_scans
+        FROM (SELECT m.subject, b.relation_id, max(b.at) AS at, sum(b.rows_inserted)::bigint AS rows_inserted,
+                  sum(b.rows_updated)::bigint AS rows_updated, sum(b.rows_hot_updated)::bigint AS rows_hot_updated,
+                  sum(b.rows_deleted)::bigint AS rows_deleted, sum(b.seq_scans)::bigint AS seq_scans,
+                  sum(b.seq_rows_read)::bigint AS seq_rows_read, sum(b.index_scans)::bigint AS index_scans,
+                  max(ARRAY[extract(epoch FROM b.at)::bigint, b.table_bytes, b.index_bytes, b.live_rows, b.dead_rows])
+                      FILTER (WHERE b.table_bytes IS NOT NULL) AS size
+              FROM asked AS a, minute AS b JOIN member AS m ON m.relation_id = b.relation_id AND b.at >= m.valid_from AND b.at < m.valid_until
+              GROUP BY m.subject, b.relation_id, m.valid_until, date_bin(a.step_length, b.at, '2000-01-01 00:00:00+00')) AS s
         UNION ALL
         SELECT m.subject, m.relation_id, m.valid_until, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
         FROM asked AS a, member AS m WHERE m.valid_until < a.ends
@@ -245,7 +256,7 @@ CREATE FUNCTION citadel.index_history(relation regclass DEFAULT NULL, from_time 
         SELECT p.* FROM asked AS a, citadel.window_parts(a.begins, a.ends, a.step_length, of_relations => true) AS p
     ), member AS MATERIALIZED (
         SELECT m.* FROM citadel.relation_members(relation, 'index', max_relations) AS m
-    ), bucket AS (
+    ), minute AS (
         SELECT b.* FROM citadel.visible_index_bucket AS b
         WHERE b.step = 'minute' AND b.relation_id = ANY (ARRAY(SELECT m.relation_id FROM member AS m))
             AND b.at >= (SELECT minute_from FROM part) AND b.at < (SELECT least(minute_to, coarse_from) FROM part)
@@ -253,7 +264,7 @@ CREATE FUNCTION citadel.index_history(relation regclass DEFAULT NULL, from_time 
         SELECT b.* FROM citadel.visible_index_bucket AS b
         WHERE b.step = 'minute' AND b.relation_id = ANY (ARRAY(SELECT m.relation_id FROM member AS m))
             AND b.at >= (SELECT coarse_to FROM part) AND b.at < (SELECT minute_to FROM part)
-        UNION ALL
+    ), bucket AS (
         SELECT b.* FROM citadel.visible_index_bucket AS b
         WHERE b.step = 'hour' AND b.relation_id = ANY (ARRAY(SELECT m.relation_id FROM member AS m))
             AND b.at >= (SELECT hour_from FROM part) AND b.at < (SELECT least(hour_to, greatest(day_from, hour_from)) FROM part)
@@ -281,6 +292,10 @@ CREATE FUNCTION citadel.index_history(relation regclass DEFAULT NULL, from_time 
         UNION ALL
         SELECT m.subject, b.relation_id, b.at, 1, b.size_bytes, b.scans, b.rows_read, b.rows_fetched
         FROM bucket AS b JOIN member AS m ON m.relation_id = b.relation_id AND b.at >= m.valid_from AND b.at < m.valid_until
+        UNION ALL
+        SELECT m.subject, b.relation_id, max(b.at), 1, NULL, sum(b.scans)::bigint, sum(b.rows_read)::bigint, sum(b.rows_fetched)::bigint
+        FROM asked AS a, minute AS b JOIN member AS m ON m.relation_id = b.relation_id AND b.at >= m.valid_from AND b.at < m.valid_until
+        GROUP BY m.subject, b.relation_id, m.valid_until, date_bin(a.step_length, b.at, '2000-01-01 00:00:00+00')
         UNION ALL
         SELECT m.subject, m.relation_id, m.valid_until, 2, 0, 0, 0, 0 FROM asked AS a, member AS m WHERE m.valid_until < a.ends
     ), change AS (
