@@ -18,7 +18,7 @@ pg_major() {
     echo "$newest"
 }
 
-# packages GROUP: one "name  reason" a line. Groups: build, report, compilers, test, lint, sqlsmith, valgrind, bench.
+# packages GROUP: one "name  reason" a line. Groups: build, report, compilers, test, tap, lint, sqlsmith, valgrind, bench.
 packages() {
     local major
     major=$(pg_major)
@@ -56,6 +56,10 @@ postgresql-$major-pgtap  pgTAP tests
 libtap-parser-sourcehandler-pgtap-perl  pg_prove
 perl  prove and Test::More
 libipc-run-perl  PostgreSQL::Test::Cluster needs IPC::Run
+END
+            ;;
+        tap)
+            cat <<END
 prometheus  reads our metrics in a test, and promtool checks rules
 prometheus-postgres-exporter  the exporter that Prometheus reads them through
 chromium  opens the page that scripts/report writes
