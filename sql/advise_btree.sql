@@ -11,6 +11,7 @@ INSERT INTO doc SELECT i, i * 7919 % 5000, CASE WHEN i % 100 = 0 THEN 'open' WHE
     CASE WHEN i % 20 = 0 THEN timestamptz '2026-05-01' + i * interval '1 second' END, i % 50 = 0, 'Name ' || i * 7919 % 30011, 'user' || i || '@ex' || i % 100 || '.org',
     md5(i::text), jsonb_build_object('k', i % 5000, 'n', i), timestamp '2026-01-01' + (i * 7919 % 60013) * interval '1 minute', i % 977, repeat('x', 60)
     FROM generate_series(1, 60000) i;
+CALL public.wait_for_old_snapshots();
 VACUUM ANALYZE doc;
 CREATE FUNCTION advise(statement text, width int DEFAULT 3, kinds text[] DEFAULT NULL) RETURNS TABLE (key text, sound boolean) LANGUAGE sql AS $$
     SELECT regexp_replace(definition, '^CREATE INDEX (CONCURRENTLY )?[^ ]+ ON ab.doc USING ', ''),

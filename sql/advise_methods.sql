@@ -13,6 +13,7 @@ INSERT INTO doc SELECT i, jsonb_build_object('k', i % 5000, 'kind', i % 7), ARRA
     timestamp '2026-01-01' + i * interval '1 minute', timestamp '2026-01-01' + (i * 7919 % 60013) * interval '1 minute', int4range(i, i + 10), point(i * 37 % 1000, i * 91 % 1009),
     box(point(i % 500, i % 300), point(i % 500 + 1, i % 300 + 1)), ('10.' || i % 200 || '.' || i % 250 || '.' || i % 13)::inet, i % 50, repeat(md5(i::text), 3), i % 50 = 0
     FROM generate_series(1, 60000) i;
+CALL public.wait_for_old_snapshots();
 VACUUM ANALYZE doc;
 CREATE FUNCTION advise(statement text, kinds text[] DEFAULT NULL) RETURNS TABLE (key text, sound boolean) LANGUAGE sql AS $$
     SELECT regexp_replace(definition, '^CREATE INDEX (CONCURRENTLY )?[^ ]+ ON am.doc USING ', ''),

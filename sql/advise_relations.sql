@@ -10,6 +10,7 @@ INSERT INTO parent SELECT i, 'parent ' || i FROM generate_series(1, 1000) i;
 CREATE TABLE child (id int PRIMARY KEY, parent_id int REFERENCES parent, other_id int REFERENCES parent ON DELETE CASCADE, status text, deleted_at date, amount int);
 INSERT INTO child SELECT i, i * 7919 % 1000 + 1, i * 1013 % 1000 + 1, CASE WHEN i % 100 = 0 THEN 'open' ELSE 'done' END, CASE WHEN i % 50 = 0 THEN date '2026-01-01' END, i * 31 % 9973
     FROM generate_series(1, 50000) i;
+CALL public.wait_for_old_snapshots();
 VACUUM ANALYZE parent, child;
 CREATE FUNCTION advise(workload text[]) RETURNS TABLE (key text, helped int, sound boolean) LANGUAGE sql AS $$
     SELECT regexp_replace(definition, '^CREATE INDEX (CONCURRENTLY )?[^ ]+ ON ar.', ''), queries_helped, cost_after < cost_before AND size_bytes > 0
@@ -28,6 +29,7 @@ ALTER TABLE region ATTACH PARTITION region_1 FOR VALUES IN (1);
 INSERT INTO region SELECT 1, i, 'region ' || i FROM generate_series(1, 1000) i;
 CREATE TABLE town (id int PRIMARY KEY, kind int, region int, FOREIGN KEY (kind, region) REFERENCES region);
 INSERT INTO town SELECT i, 1, i * 7919 % 1000 + 1 FROM generate_series(1, 50000) i;
+CALL public.wait_for_old_snapshots();
 VACUUM ANALYZE region, town;
 SELECT * FROM advise(ARRAY['UPDATE region SET id = $2 WHERE kind = 1 AND id = $1']);
 SELECT * FROM advise(ARRAY['UPDATE region SET name = $2 WHERE kind = 1 AND id = $1']);

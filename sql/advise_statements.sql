@@ -11,6 +11,7 @@ INSERT INTO client SELECT g, 'name ' || g * 7919 % 30011, 'town ' || g % 2000, g
 CREATE TABLE event (id int PRIMARY KEY, client_id int NOT NULL, kind int NOT NULL, at timestamp NOT NULL, amount numeric NOT NULL, filler text);
 INSERT INTO event SELECT g, g * 7919 % 30000, g % 50, timestamp '2026-01-01' + (g * 7919 % 30011) * interval '1 minute', g % 977, repeat('y', 60)
     FROM generate_series(1, 30000) g;
+CALL public.wait_for_old_snapshots();
 VACUUM ANALYZE client, event;
 CREATE FUNCTION keys(VARIADIC statements text[]) RETURNS SETOF text LANGUAGE sql AS $$
     SELECT regexp_replace(definition, '^CREATE INDEX (CONCURRENTLY )?[^ ]+ ON af.', '') FROM citadel.recommend_indexes(statements) ORDER BY 1

@@ -9,6 +9,7 @@ CREATE TABLE item (id int PRIMARY KEY, kind int NOT NULL, owner int NOT NULL, du
 INSERT INTO item SELECT i, i % 7, i % 2500, timestamptz '2026-01-01' + (i * 7919 % 50000) * interval '1 minute', i % 2 = 0, i % 1000, 'note ' || i FROM generate_series(1, 50000) i;
 CREATE TABLE comment (id int PRIMARY KEY, item_id int NOT NULL, body text);
 INSERT INTO comment SELECT i, i * 31 % 50000, 'body ' || i FROM generate_series(1, 100000) i;
+CALL public.wait_for_old_snapshots();
 VACUUM ANALYZE item, comment;
 -- The columns of each recommendation, in the order of choice, and whether its figures are sound.
 CREATE FUNCTION advise(workload text[], budget bigint DEFAULT NULL, width int DEFAULT 3)

@@ -13,3 +13,14 @@ SELECT citadel.raise_error('22023', 'a message', 'a detail', 'a hint');
 -- Unknown settings of ours are refused.
 SET citadel_opt.no_such_setting = 1;
 SHOW citadel_opt.slow_query_threshold;
+-- What was written is visible to all, and VACUUM can say so, once nobody has a snapshot from before (the workers take some).
+CREATE PROCEDURE public.wait_for_old_snapshots() LANGUAGE plpgsql AS $$
+BEGIN
+    FOR i IN 1 .. 1200 LOOP
+        EXIT WHEN NOT EXISTS (SELECT FROM pg_stat_activity
+            WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_xmin IS NOT NULL);
+        PERFORM pg_sleep(0.05);
+        PERFORM pg_stat_clear_snapshot();
+    END LOOP;
+END
+$$;

@@ -7,6 +7,7 @@ SET search_path = sel;
 SET max_parallel_workers_per_gather = 0;
 CREATE TABLE account (id int PRIMARY KEY, owner int NOT NULL, balance int NOT NULL, seen int NOT NULL, note text);
 INSERT INTO account SELECT i, i % 5000, i % 977, i % 5003, 'note ' || i FROM generate_series(1, 50000) i;
+CALL public.wait_for_old_snapshots();
 VACUUM ANALYZE account;
 -- Writes count by how often they run: the same read is worth an index beside a few, and not beside many.
 SELECT definition, write_cost > 0 AS costs FROM citadel.recommend_indexes(

@@ -30,6 +30,7 @@ FROM citadel.get_table_statistics('texts');
 DELETE FROM plain WHERE id % 10 <> 0;
 SELECT pg_stat_force_next_flush();
 SELECT rows_deleted, dead_rows, dead_ratio, rows_modified_since_analyze, advice FROM citadel.get_table_statistics('plain');
+CALL public.wait_for_old_snapshots();
 VACUUM ANALYZE plain;
 SELECT round(bloat_bytes / table_bytes::numeric, 2) AS bloat_share, last_vacuum IS NOT NULL AS vacuumed, dead_rows,
     advice FROM citadel.get_table_statistics('plain');
@@ -43,11 +44,13 @@ CREATE TABLE nulls (a int, b int, c int, d int, e int, f int, g int, h int, i te
     WITH (autovacuum_enabled = false);
 ALTER TABLE nulls DROP COLUMN d;
 INSERT INTO nulls SELECT g, NULL, g, g, NULL, g, NULL, 'abc', NULL, now() FROM generate_series(1, 30000) g;
+CALL public.wait_for_old_snapshots();
 VACUUM ANALYZE mixed, nulls;
 SELECT relation, bloat_bytes::float8 / table_bytes < 0.02 AS none FROM citadel.get_table_statistics('mixed') UNION ALL
 SELECT relation, bloat_bytes::float8 / table_bytes < 0.02 FROM citadel.get_table_statistics('nulls');
 DELETE FROM mixed WHERE d % 4 < 2;
 DELETE FROM nulls WHERE a % 2 = 0;
+CALL public.wait_for_old_snapshots();
 VACUUM ANALYZE mixed, nulls;
 SELECT relation, bloat_bytes::float8 / table_bytes BETWEEN 0.45 AND 0.52 AS half FROM citadel.get_table_statistics('mixed') UNION ALL
 SELECT relation, bloat_bytes::float8 / table_bytes BETWEEN 0.45 AND 0.52 FROM citadel.get_table_statistics('nulls');
@@ -78,6 +81,7 @@ CREATE INDEX parent_id_k ON parent (id, k);
 CREATE INDEX parent_1_own ON parent_1 (k);
 CREATE INDEX parent_1_again ON parent_1 (id);
 INSERT INTO parent SELECT g, g % 20 FROM generate_series(1, 10000) g;
+CALL public.wait_for_old_snapshots();
 VACUUM ANALYZE parent_1, parent_2_default;
 SELECT relation, kind, partitions, row_estimate, bloat_bytes,
     total_bytes = (SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree('parent')) AS total_right

@@ -14,6 +14,7 @@ ALTER TABLE part_new DROP COLUMN unused;
 CREATE TABLE part_old PARTITION OF part FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');
 ALTER TABLE part ATTACH PARTITION part_new FOR VALUES FROM ('2026-02-01') TO ('2026-03-01');
 INSERT INTO part SELECT i, date '2026-01-01' + i % 59, i % 3000 FROM generate_series(1, 60000) i;
+CALL public.wait_for_old_snapshots();
 VACUUM ANALYZE item, part;
 
 -- The node types of a plan, from its root down.

@@ -25,8 +25,11 @@ ALTER TABLE part_new DROP COLUMN unused;
 CREATE TABLE part_old PARTITION OF part FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');
 ALTER TABLE part ATTACH PARTITION part_new FOR VALUES FROM ('2026-02-01') TO ('2026-03-01');
 INSERT INTO part SELECT i, date '2026-01-01' + i % 59, (i * 31) % 3000, 'Label ' || i % 700 FROM generate_series(1, 20000) i;
+CALL public.wait_for_old_snapshots();
 VACUUM (ANALYZE) fact;
+CALL public.wait_for_old_snapshots();
 VACUUM (ANALYZE) doc;
+CALL public.wait_for_old_snapshots();
 VACUUM (ANALYZE) part;
 
 CREATE FUNCTION cost_of(query text) RETURNS float8 LANGUAGE plpgsql AS $$
