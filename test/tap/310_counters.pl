@@ -13,7 +13,7 @@ my $db = 'citadel_ai';
 my $node = citadel_node('counters', config => "citadel_opt.sample_interval = '1h'\nautovacuum = off\nrestart_after_crash = on\n");
 $node->poll_query_until($db, "SELECT count(*) > 0 FROM citadel.snapshot_state") or die 'no scheduler';
 
-sub collect { $node->safe_psql($db, q{SELECT pg_stat_force_next_flush(); SELECT citadel.collect()}); return; }
+sub collect { settle($node); $node->safe_psql($db, 'SELECT citadel.collect()'); return; }
 sub calls   { return $node->safe_psql($db, q{SELECT sum(calls) FROM citadel.statement_delta d JOIN citadel.statement s USING
 	(query_id, user_id) WHERE query = 'SELECT count(*) FROM counted'}); }
 sub total { my ($column) = @_; return $node->safe_psql($db,
@@ -21,11 +21,9 @@ sub total { my ($column) = @_; return $node->safe_psql($db,
 sub usage { my ($column) = @_; return $node->safe_psql($db,
 	"SELECT $column FROM citadel.index_counter WHERE index_name = 'counted_pkey'"); }
 sub run { my ($times) = @_; $node->safe_psql($db, join(';', ('SELECT count(*) FROM counted') x $times)); return; }
-sub insert { my ($rows) = @_; $node->safe_psql($db,
-	"INSERT INTO counted (v) SELECT g FROM generate_series(1, $rows) g; SELECT pg_stat_force_next_flush()"); return; }
+sub insert { my ($rows) = @_; $node->safe_psql($db, "INSERT INTO counted (v) SELECT g FROM generate_series(1, $rows) g"); settle($node); return; }
 sub look_up { my ($times) = @_; $node->safe_psql($db,
-	'SET enable_seqscan = off;' . join(';', ('SELECT v FROM counted WHERE id = 1') x $times)
-	. '; SELECT pg_stat_force_next_flush()'); return; }
+	'SET enable_seqscan = off;' . join(';', ('SELECT v FROM counted WHERE id = 1') x $times)); settle($node); return; }
 
 # What happened before the first snapshot is not this window's.
 $node->safe_psql($db, 'CREATE TABLE counted (id serial PRIMARY KEY, v int)');
@@ -69,7 +67,7 @@ is(total('rows_inserted'), '160', 'a reset of another table changes nothing');
 # --- an index goes: the table's scans by index are fewer then, and nothing was reset
 
 $node->safe_psql($db, 'CREATE INDEX counted_v ON counted (v)');
-$node->safe_psql($db, 'SET enable_seqscan = off; SELECT id FROM counted WHERE v = 1; SELECT pg_stat_force_next_flush()');
+$node->safe_psql($db, 'SET enable_seqscan = off; SELECT id FROM counted WHERE v = 1');
 collect();
 $node->safe_psql($db, 'DROP INDEX counted_v');
 collect();
@@ -151,7 +149,7 @@ is($node->safe_psql($db, q{SELECT count(*), count(*) FILTER (WHERE query_id = 0)
 $node->append_conf('postgresql.conf', "shared_preload_libraries = 'citadel_opt'");
 $node->restart;
 $node->poll_query_until($db, q{SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type = 'citadel_opt scheduler' AND datname = current_database()}) or die;
-$node->safe_psql($db, 'CREATE TABLE still (id int); INSERT INTO still VALUES (1); SELECT pg_stat_force_next_flush()');
+$node->safe_psql($db, 'CREATE TABLE still (id int); INSERT INTO still VALUES (1)');
 collect();
 like($node->safe_psql($db, q{SELECT failure FROM citadel.snapshot_state WHERE source = 'statements'}),
 	qr/pg_stat_statements must be loaded/, 'a source that cannot be read is reported');

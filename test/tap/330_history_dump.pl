@@ -22,7 +22,7 @@ INSERT INTO "Kept Things" SELECT g, g FROM generate_series(1, 1000) g;
 SELECT citadel.collect();
 END
 $node->safe_psql($db, 'SET enable_seqscan = off; SELECT pg_sleep(0.2), v FROM "Kept Things" WHERE id = 5');
-$node->safe_psql($db, 'SELECT pg_stat_force_next_flush()');
+settle($node);
 $node->safe_psql($db, 'SELECT citadel.collect()');
 
 my $evidence = <<'END';

@@ -15,7 +15,7 @@ my $node = citadel_node('relations', config => "citadel_opt.sample_interval = '1
 $node->poll_query_until($db, "SELECT count(*) > 0 FROM citadel.snapshot_state") or die 'no scheduler';
 
 sub query { my ($sql, $database) = @_; return $node->safe_psql($database // $db, $sql); }
-sub collect { return query('SELECT pg_stat_force_next_flush(); SELECT citadel.collect()', @_); }
+sub collect { settle($node); return query('SELECT citadel.collect()', @_); }
 # The extension's clock, so many hours ahead; begins at the middle of an hour, so that minutes stay in theirs.
 my $to_middle = query(q{SELECT extract(epoch FROM date_trunc('day', now(), 'UTC') + interval '1 day 2 hours 30 minutes' - now())::bigint});
 sub clock
@@ -56,7 +56,9 @@ is(history(q{'grown'}, 4, q{string_agg(rows_inserted || ' ' || live_rows, ', ' O
 	'1000 1000, 1000 2000, 1000 3000', 'rows hour by hour, of hours and of the running one');
 is(history(q{'grown'}, 4, q{bool_and(total_bytes = table_bytes + index_bytes) AND max(total_bytes) = pg_total_relation_size('grown')}), 't',
 	'and the size on disk');
-is(history(q{'grown'}, 4, q{array_agg(total_bytes ORDER BY at) = array_agg(total_bytes ORDER BY total_bytes)}), 't', 'that grows');
+# An hour before that of the first measurement is there when what CREATE TABLE did was counted in it.
+is(history(q{'grown'}, 4, q{array_agg(total_bytes ORDER BY at) FILTER (WHERE total_bytes IS NOT NULL)
+	= array_agg(DISTINCT total_bytes) FILTER (WHERE total_bytes IS NOT NULL) AND count(total_bytes) >= 3}), 't', 'that grows');
 is(history(q{'parted'}, 4, q{string_agg(rows_inserted || ' ' || live_rows, ', ' ORDER BY at) FILTER (WHERE rows_inserted > 0)}),
 	'2000 2000, 2000 4000, 2000 6000', 'a partitioned table is the sum of its partitions');
 is(query(q{SELECT sum(scans) || ' ' || sum(rows_fetched) FROM citadel.index_history('grown')}), '15 15', 'scans of an index');

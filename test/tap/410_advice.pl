@@ -98,7 +98,7 @@ advise();
 is(kinds("kind IN ('missing_statistics', 'correlated_columns')"), '', 'what was followed is closed');
 is(sql("SELECT first_found = '$first' AND last_found > first_found FROM citadel.advice WHERE kind = 'type_mismatch'"), 't', 'what was not is the same row');
 sql("UPDATE app.fresh SET kind = kind + 1");
-sql("SELECT pg_stat_force_next_flush()");
+settle($node);
 advise();
 is(kinds("relation_name = 'fresh'"), 'stale_statistics', 'a table that changed since');
 

@@ -49,6 +49,7 @@ is(actions('cut'), 'done', 'and done by the next run');
 
 # A wrong estimate in a plan: rows have changed, too few for any threshold.
 query('CREATE TABLE skewed (k int, pad text); INSERT INTO skewed SELECT g, repeat($$x$$, 10) FROM generate_series(1, 100000) g');
+settle($node);
 query('ANALYZE skewed');
 query('UPDATE skewed SET k = 7 WHERE k <= 5000');
 query('SELECT citadel.collect()');

@@ -9,7 +9,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(citadel_node create_citadel sql_error error_is crashes no_crash set_clock);
+our @EXPORT = qw(citadel_node create_citadel sql_error error_is crashes no_crash set_clock settle);
 
 # A started server. Options: preload (default 'pg_stat_statements, citadel_opt', '' for none), config (lines),
 # database (default citadel_ai; undef: none is made), extension (default 1: CREATE EXTENSION there), init (arguments of
@@ -101,6 +101,15 @@ sub set_clock
 	$node->reload;
 	$node->poll_query_until($database, "SELECT abs(extract(epoch FROM citadel.history_clock() - now()) - extract(epoch FROM '$offset'::interval)) < 5")
 		or die 'the clock was not set';
+	return;
+}
+
+# Until all other sessions are gone: only in leaving they count into pg_stat_user_tables what they did last.
+sub settle
+{
+	my ($node) = @_;
+	$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'client backend'})
+		or die 'a session stays';
 	return;
 }
 
