@@ -38,13 +38,10 @@ is($node->safe_psql($db, q{SET timezone = 'Asia/Tokyo'; SELECT pg_get_expr(relpa
 	WHERE relname LIKE 'sample\_p%' LIMIT 1}), 't', 'days are UTC days');
 
 # A clock that jumps ahead finds no partition made: a row makes its own.
-$node->safe_psql($db, q{ALTER SYSTEM SET citadel_opt.debug_clock_offset = '5d'});
-$node->reload;
-$node->safe_psql($db, 'SELECT pg_sleep(0.5)');
+set_clock($node, $db, '5d');
 $node->safe_psql($db, 'SELECT citadel.collect()');
 like(partitions('statement_delta'), qr/_p@{[names(5)]} .*_p@{[names(6)]} /, 'the days of a clock that jumped are made');
-$node->safe_psql($db, q{ALTER SYSTEM RESET citadel_opt.debug_clock_offset});
-$node->reload;
+set_clock($node, $db, '0');
 
 # What is too old goes, by its true bounds, whatever its name; what holds a younger row stays.
 my ($old, $edge, $kept) = map { $node->safe_psql($db, "SELECT (date_trunc('day', now() AT TIME ZONE 'UTC') - interval '$_ days')::date") } (40, 31, 29);

@@ -4,6 +4,7 @@ use warnings FATAL => 'all';
 
 use FindBin;
 use lib $FindBin::RealBin;
+use CitadelTest qw(set_clock);
 use LifecycleTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -38,7 +39,7 @@ unlike($warned, qr/app\.fine/, 'what is well is quiet');
 is(sql('SELECT count(*) FROM citadel.partition_runway WHERE alarm IS NOT NULL'), '3', 'the view says the same');
 
 is(warnings_of_run(), '', 'the next run says nothing new');
-sql("ALTER SYSTEM SET citadel_opt.debug_clock_offset = '25h'; SELECT pg_reload_conf()");
+set_clock($node, 'app', '25h');
 like(warnings_of_run(), qr/app\.short: no partition for now/, 'a day later it does, again');
 
 $node->stop;

@@ -52,7 +52,7 @@ query(q{DELETE FROM citadel.alert_rule WHERE rule LIKE 'flood%'});
 $listener->quit;
 
 # Durations, on a clock that is moved for the whole server.
-sub clock { my ($seconds) = @_; query("ALTER SYSTEM SET citadel_opt.debug_clock_offset = '${seconds}s'"); $node->reload; return; }
+sub clock { my ($seconds) = @_; return set_clock($node, $db, "${seconds}s"); }
 rule('slow', 'xid_age', "0, 'transactions', '1 hour', '1 hour', '$db'");
 becomes("EXISTS (SELECT FROM citadel.alert_pending WHERE rule = 'slow')", 'a breach is pending');
 is(query(q{SELECT count(*) FROM citadel.alert WHERE rule = 'slow'}), '0', 'and no alert yet');
