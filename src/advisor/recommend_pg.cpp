@@ -261,7 +261,11 @@ Advice recommend(const std::vector<WorkloadStatement>& workload, const AdviceRul
         advice.drops_withheld = "a standby exists, and what its queries use is not known here";
     }
     selection_rules.stop = [&] { return costs.cancelled() || out_of_time(); };
-    selection_rules.progress = [&](const SelectionProgress& progress) { slot.update(progress, costs.planner_calls()); };
+    selection_rules.progress = [&](const SelectionProgress& progress) {
+        slot.update(progress, costs.planner_calls());
+        if (progress.candidates > 0)
+            pg::fault_point("advise searching");
+    };
     if (rules.cancel_is_stop)
         costs.take_cancel_as_stop();
     const Selection selection = select_indexes(costs.uses(), existing, costs, selection_rules);

@@ -94,8 +94,13 @@ void Scheduler::run_ticks() {
     for (std::size_t i = 0; i < tick_count() && !shared::stop_requested() && !other_version_; ++i) {
         const Tick& tick = tick_at(i);
         const std::int64_t period = std::max(tick.period_ms(), 1) * microseconds_per_millisecond;
-        if (period_passed(tick_ran_[i], pg::now(), period) || (tick.urgent != nullptr && tick.urgent()))
-            run_tick(i);
+        if (!period_passed(tick_ran_[i], pg::now(), period) && (tick.urgent == nullptr || !tick.urgent()))
+            continue;
+        // Who changed a setting and then asked for this finds it heeded.
+        worker::take_reload();
+        if (!settings::enabled)
+            return;
+        run_tick(i);
     }
 }
 
@@ -233,6 +238,9 @@ bool Scheduler::cycle() {
     shared::set_state(shared::State::working);
     capture::become_consumer();
     run_ticks();
+    worker::take_reload();
+    if (!settings::enabled)
+        return true;
     if (shared::take_jobs_changed() || ended || pg::now() >= next_jobs_look_) {
         if (extension_gone())
             return false;
@@ -275,6 +283,8 @@ void Scheduler::run() {
         MemoryContextSwitchTo(scratch.context());
         scratch.reset();
         try {
+            if (reloads_ != worker::reloads())
+                wait = shortest_wait_us; // the cycle began under other settings
             if (!shared::stop_requested())
                 worker::wait(static_cast<long>(wait / microseconds_per_millisecond));
         } catch (const pg::Error& error) {

@@ -31,6 +31,8 @@ bool extension_present();
 // Sleeps until the latch is set or so many milliseconds have passed, then handles interrupts and reads the
 // configuration anew when asked to. True when the latch was set: there may be something to do.
 bool wait(long milliseconds);
+// Reads the configuration anew when asked to, without waiting; whether it did. Outside a transaction.
+bool take_reload();
 // How often the configuration was read anew.
 int reloads();
 

@@ -114,20 +114,26 @@ bool extension_present() {
     return pg::guard([] { return get_extension_oid("citadel_opt", true) != InvalidOid; });
 }
 
+bool take_reload() {
+    if (!ConfigReloadPending)
+        return false;
+    ConfigReloadPending = false;
+    ++reload_count;
+    pg::guard([] { ProcessConfigFile(PGC_SIGHUP); });
+    return true;
+}
+
 bool wait(long milliseconds) {
-    const int events = pg::guard([milliseconds] {
+    // A wait for a lock resets the latch that told of it.
+    const long patience = ConfigReloadPending ? 0 : milliseconds;
+    const int events = pg::guard([patience] {
         const int woken =
-            WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, milliseconds, PG_WAIT_EXTENSION);
+            WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, patience, PG_WAIT_EXTENSION);
         ResetLatch(MyLatch);
         CHECK_FOR_INTERRUPTS();
         return woken;
     });
-    if (ConfigReloadPending) {
-        ConfigReloadPending = false;
-        ++reload_count;
-        pg::guard([] { ProcessConfigFile(PGC_SIGHUP); });
-    }
-    return (events & WL_LATCH_SET) != 0;
+    return take_reload() || (events & WL_LATCH_SET) != 0;
 }
 
 int reloads() {

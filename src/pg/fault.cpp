@@ -7,6 +7,7 @@
 #include <string_view>
 
 extern "C" {
+#include "postmaster/interrupt.h"
 #include "storage/latch.h"
 #include "utils/wait_event.h"
 }
@@ -22,6 +23,18 @@ void sleep_interruptibly(long milliseconds) {
         const TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), milliseconds);
         for (long left = milliseconds; left > 0; left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end)) {
             (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, left, PG_WAIT_EXTENSION);
+            ResetLatch(MyLatch);
+            CHECK_FOR_INTERRUPTS();
+        }
+    });
+}
+
+// Whoever armed the point says when it goes on.
+void wait_for_reload() {
+    constexpr long look_ms = 1000;
+    guard([] {
+        while (!ConfigReloadPending) {
+            (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, look_ms, PG_WAIT_EXTENSION);
             ResetLatch(MyLatch);
             CHECK_FOR_INTERRUPTS();
         }
@@ -48,6 +61,8 @@ void fault_point(const char* name) {
         (void)kill(MyProcPid, SIGKILL);
     else if (action.substr(0, 6) == "sleep=")
         sleep_interruptibly(std::strtol(std::string(action.substr(6)).c_str(), nullptr, 10));
+    else if (action == "wait")
+        wait_for_reload();
 }
 
 } // namespace citadel::pg

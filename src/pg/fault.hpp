@@ -7,6 +7,7 @@ namespace citadel::pg {
 //   'name:error'      raises an error (SQLSTATE XX000)
 //   'name:crash'      ends the process with SIGKILL
 //   'name:sleep=MS'   sleeps that long, interruptibly
+//   'name:wait'       sleeps until the configuration is read anew, interruptibly
 void fault_point(const char* name);
 
 // Tells the fault points where their setting lives; the settings own the variable.
