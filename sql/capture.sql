@@ -73,7 +73,7 @@ RESET citadel_opt.capture_nested;
 -- errors, cancellation and timeouts are captured and marked
 SELECT 1 / (id - 500) FROM capture_t;
 SELECT count(*), pg_cancel_backend(pg_backend_pid()), pg_sleep(10) FROM capture_t;
-SET statement_timeout = 60;
+SET statement_timeout = 500;
 SELECT count(*), pg_sleep(10 + count(*)) FROM capture_t;
 RESET statement_timeout;
 DO $$ BEGIN PERFORM 1 / (id - 500) FROM capture_t; EXCEPTION WHEN division_by_zero THEN NULL; END $$;

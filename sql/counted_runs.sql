@@ -51,7 +51,7 @@ EXPLAIN (ANALYZE) SELECT k, id FROM counted_t WHERE id = 4 \g /dev/null
 -- errors by class, cancel and timeout among them
 SELECT 1 / (id - 500) FROM counted_t;
 SELECT pg_cancel_backend(pg_backend_pid()), pg_sleep(10), k FROM counted_t;
-SET statement_timeout = 60;
+SET statement_timeout = 500;
 SELECT pg_sleep(10), 1 FROM counted_t;
 RESET statement_timeout;
 SELECT ('x' || id)::int FROM counted_t;

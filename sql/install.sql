@@ -24,3 +24,11 @@ BEGIN
     END LOOP;
 END
 $$;
+-- Partitions of hours are counted in tests: none begins when an hour is about to end.
+CREATE PROCEDURE public.wait_for_the_next_hour() LANGUAGE plpgsql AS $$
+BEGIN
+    IF extract(epoch FROM clock_timestamp())::bigint % 3600 >= 3540 THEN
+        PERFORM pg_sleep(61 - extract(second FROM clock_timestamp()));
+    END IF;
+END
+$$;
