@@ -5,6 +5,7 @@ use warnings FATAL => 'all';
 use FindBin;
 use lib $FindBin::RealBin;
 use CitadelTest;
+use JobsTest qw(eventually);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -16,6 +17,7 @@ citadel_opt.databases = 'none_of_them'
 citadel_opt.slow_query_threshold = 0
 citadel_opt.capture_nested = on
 restart_after_crash = on
+citadel_opt.capture_buffer_size = 64MB
 END
 $node->safe_psql($db, <<'END');
 CREATE TABLE t AS SELECT g AS id, g % 7 AS k FROM generate_series(1, 3000) g;
@@ -140,8 +142,8 @@ foreach my $round (1 .. 3)
 {
 	$load = load('mixed.sql', 3, 4);
 	sleep(0.7);
-	my $pid = $node->safe_psql('postgres',
-		"SELECT pid FROM pg_stat_activity WHERE datname = '$db' AND backend_type = 'client backend' LIMIT 1");
+	my $pid = eventually(20, sub { $node->safe_psql('postgres',
+		"SELECT pid FROM pg_stat_activity WHERE datname = '$db' AND backend_type = 'client backend' AND state = 'active' LIMIT 1") }) or die 'no load';
 	kill 'KILL', $pid;
 	$load->finish;
 	$node->poll_query_until('postgres', 'SELECT true');

@@ -66,6 +66,7 @@ ok($node->poll_query_until($db, q{SELECT count(*) = 1 FROM citadel.alert WHERE r
 
 # What is left out is left out, and what is kept is kept. The session's own reader looks into shared memory.
 my $reader = $node->background_psql($db, on_error_stop => 1);
+my $reader_pid = $reader->query_safe('SELECT pg_backend_pid()');
 $reader->query_safe('SET citadel_opt.slow_query_threshold = -1; SET citadel_opt.statement_history = off');
 is($reader->query_safe('SELECT citadel.debug_hold_capture()'), 't', 'reader');
 my ($calls, $samples) = ('SELECT coalesce(sum(calls), 0), count(*) FILTER (WHERE calls % 64 <> 0) FROM citadel.debug_take_runs() WHERE query_id <> 0',
@@ -75,6 +76,7 @@ $reader->query_safe($samples);
 my $many = 'SELECT count(*) FROM t;' x 6400;
 ask("BEGIN; $many COMMIT");
 $node->psql($db, 'SELECT count(*) FROM nowhere');
+settle($node, $reader_pid);
 my ($counted, $odd) = split /\|/, $reader->query_safe($calls);
 cmp_ok($counted, '>', 2000, "6,400 runs are counted as about that many ($counted)");
 cmp_ok($counted, '<', 14000, 'from one in 64');
@@ -94,6 +96,7 @@ like(slurp_file($node->logfile, $log), qr/takes work in again: level 0 of 5/, 't
 $reader->query_safe($calls);
 $reader->query_safe($samples);
 ask("BEGIN; " . 'SELECT count(*) FROM u;' x 100 . ' COMMIT');
+settle($node, $reader_pid);
 is((split /\|/, $reader->query_safe($calls))[0], '100', 'every run is counted again, for one');
 is($reader->query_safe($samples), '101|1', 'and repeated ones are noted');
 is($reader->query_safe(kept('u')), '1', 'with their plan');

@@ -13,7 +13,8 @@ my $db = 'citadel_ai';
 my $node = citadel_node('counters', config => "citadel_opt.sample_interval = '1h'\nautovacuum = off\nrestart_after_crash = on\n");
 $node->poll_query_until($db, "SELECT count(*) > 0 FROM citadel.snapshot_state") or die 'no scheduler';
 
-sub collect { settle($node); $node->safe_psql($db, 'SELECT citadel.collect()'); return; }
+# A scheduler that has just come back takes a moment until it answers.
+sub collect { settle($node); $node->poll_query_until($db, 'SELECT true FROM citadel.collect()') or die 'no scheduler answers'; return; }
 sub calls   { return $node->safe_psql($db, q{SELECT sum(calls) FROM citadel.statement_delta d JOIN citadel.statement s USING
 	(query_id, user_id) WHERE query = 'SELECT count(*) FROM counted'}); }
 sub total { my ($column) = @_; return $node->safe_psql($db,
@@ -80,8 +81,7 @@ collect();
 my $pid = $node->safe_psql($db, q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'citadel_opt scheduler' AND datname = current_database()});
 like($pid, qr/^\d+$/, 'the scheduler runs');
 kill 'KILL', $pid;
-$node->poll_query_until('postgres', q{SELECT pg_postmaster_start_time() IS NOT NULL}) or die;
-$node->poll_query_until($db, q{SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type = 'citadel_opt scheduler' AND datname = current_database()})
+$node->poll_query_until($db, qq{SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type = 'citadel_opt scheduler' AND datname = current_database() AND pid <> $pid})
 	or die 'the scheduler did not come back';
 insert(3);
 run(2);

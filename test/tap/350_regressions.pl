@@ -23,6 +23,7 @@ $node->poll_query_until($db, 'SELECT count(*) > 0 FROM citadel.snapshot_state') 
 sub ask { my ($sql) = @_; return $node->safe_psql($db, $sql); }
 sub collect_soon
 {
+	settle($node);
 	my $since = time;
 	until (($node->psql($db, 'SELECT citadel.collect()', on_error_stop => 1))[0] == 0)
 	{

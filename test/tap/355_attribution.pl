@@ -28,6 +28,7 @@ sub ask { my ($sql) = @_; return $node->safe_psql($db, $sql); }
 
 sub collect
 {
+	settle($node);
 	ok(eventually(60, sub { ($node->psql($db, 'SELECT citadel.collect()', on_error_stop => 1))[0] == 0 }), 'collected') or die;
 	return;
 }

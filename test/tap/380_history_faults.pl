@@ -110,6 +110,7 @@ my $file = PostgreSQL::Test::Utils::tempdir() . '/million.sql';
 append_to_file($file, "SET citadel_opt.slow_query_threshold = 0;\nSELECT count(*) FROM million WHERE id IN ($list);\nSELECT count(*) FROM million WHERE id::text = '" . 'x' x 1_000_000 . "';\n");
 cmp_ok(-s $file, '>', 2_000_000, 'two statements of a megabyte');
 $node->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', $file, '-d', $node->connstr($db) ], 'run');
+settle($node);
 ok($node->poll_query_until($db, q{SELECT citadel.collect(); SELECT count(*) = 2 FROM citadel.statement WHERE query LIKE 'SELECT count(*) FROM million WHERE%'}, "\nt"), 'and are captured');
 is(ask(q{SELECT max(length(query)) <= 16384, bool_or(query LIKE '%xxxx%') FROM citadel.statement WHERE query LIKE 'SELECT count(*) FROM million WHERE%'}), 't|f', 'cut to what is kept, without literals');
 is(ask(q{SELECT sum(calls) FROM citadel.statement_minute JOIN citadel.statement USING (query_id, user_id) WHERE query LIKE 'SELECT count(*) FROM million WHERE%'}), '2', 'and counted');

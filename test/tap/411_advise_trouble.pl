@@ -60,7 +60,7 @@ is(sql("SELECT state FROM citadel.job_run WHERE run_id = $run"), 'succeeded', 't
 is(sql("SELECT count(*) FROM citadel.advisor_run WHERE run_id = $run AND examined >= 3"), '1', 'and counts what it did');
 
 # While the run stands still in the middle, somebody alters, and drops, what it looks at.
-sql("ALTER SYSTEM SET citadel_opt.debug_fault = 'advise analysed:sleep=4000'; SELECT pg_reload_conf()");
+sql("ALTER SYSTEM SET citadel_opt.debug_fault = 'advise analysed:wait'; SELECT pg_reload_conf()");
 my $slow = start_advise();
 $node->poll_query_until($db, "SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type = 'citadel_opt job' AND wait_event_type = 'Extension'") or die 'the run does not stand still';
 is(sql("SELECT coalesce(string_agg(DISTINCT l.relation::regclass::text, ','), '') FROM pg_locks l JOIN pg_class c ON c.oid = l.relation WHERE c.relnamespace = 'app'::regnamespace AND l.pid <> pg_backend_pid()"),

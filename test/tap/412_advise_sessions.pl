@@ -68,15 +68,22 @@ say_and_wait($busy, unwatched("SELECT 'pid ' || pg_backend_pid();"), qr/pid \d+/
 my ($pid) = $busy->{out} =~ /pid (\d+)/;
 is(progress('pid'), 'nobody', 'nobody is at it');
 is(sql("SELECT citadel.stop_advisor($pid)"), 'f', 'nor can anybody be stopped');
-$busy->{in} .= "SET citadel_opt.debug_fault = 'advise analysed:sleep=3000';\n$recommend;\n";
+$busy->{in} .= "SET citadel_opt.debug_fault = 'advise analysed:wait';\n$recommend;\n";
 IPC::Run::pump_nb($busy->{run});
 $node->poll_query_until($db, "SELECT count(*) > 0 FROM citadel.advisor_progress WHERE statements_done >= 239") or die 'no progress';
 is(progress("pid = $pid AND user_id = 10 AND phase = 'analysing' AND statements_total = 240 AND started_at < now()"), 'true', 'its statements are counted while it looks at them');
 my $refused = sql_error($node, $db, unwatched("SET SESSION AUTHORIZATION stranger; SELECT citadel.stop_advisor($pid)"));
 is($refused->{sqlstate}, '42501', 'a stranger cannot stop it');
+sql('SELECT pg_reload_conf()');
+IPC::Run::pump($busy->{run}) until $busy->{out} =~ /answer (\d+)/;
+unlike($busy->{err}, qr/stopped early/, 'nor did he');
+$busy->{out} = '';
+$busy->{in} .= "SET citadel_opt.debug_fault = 'advise searching:wait';\n$recommend;\n";
+IPC::Run::pump_nb($busy->{run});
 $node->poll_query_until($db, "SELECT count(*) > 0 FROM citadel.advisor_progress WHERE phase <> 'analysing' AND planner_calls > 240 AND candidates > 0 AND cost_before > 0")
   or die 'no search';
 is(sql("SELECT citadel.stop_advisor($pid)"), 't', 'who may, stops it');
+sql('SELECT pg_reload_conf()');
 IPC::Run::pump($busy->{run}) until $busy->{out} =~ /answer (\d+)/;
 like($busy->{err}, qr/stopped early: this is the best that was found until then/, 'and it says that it was stopped');
 is(progress('pid'), 'nobody', 'it is no longer listed');

@@ -131,22 +131,28 @@ INSERT INTO $table (at, v) VALUES (now(), 'never');
 ROLLBACK;
 END
 	append_to_file($reads, "SELECT count(*) AS n FROM $table WHERE id <= 500 \\gset\nSELECT 1 / (:n = 500)::int;\nBEGIN ISOLATION LEVEL REPEATABLE READ;\nSELECT 1;\n\\sleep 30 ms\nSELECT count(*) AS m, count(DISTINCT id) AS i FROM $table WHERE id <= 500 \\gset\nSELECT 1 / (:m = 500 AND :i = 500)::int;\nCOMMIT;\n\\sleep 40 ms\n");
+	# Again and again, until the split is done, however long that takes here.
 	my @to = ('-h', $node->host, '-p', $node->port, 'app');
+	my $stop = "$archives/stop";
+	unlink $stop;
 	my %load;
 	foreach my $kind (qw(writes reads))
 	{
 		my ($out, $err) = ('', '');
 		$load{$kind} = { out => \$out, err => \$err };
-		$load{$kind}{process} = IPC::Run::start([ 'pgbench', '-n', '-c', '2', '-T', '15', '-M', $kind eq 'writes' ? 'prepared' : 'simple', $kind eq 'writes' ? ('-R', '60') : (), '-f', $kind eq 'writes' ? $writes : $reads, @to ], '>', \$out, '2>', \$err);
+		my @bench = ('pgbench', '-n', '-c', '2', '-T', '8', '-M', $kind eq 'writes' ? 'prepared' : 'simple', $kind eq 'writes' ? ('-R', '60') : (), '-f', $kind eq 'writes' ? $writes : $reads, @to);
+		$load{$kind}{process} = IPC::Run::start([ 'sh', '-c', 'while [ ! -e "$0" ]; do "$@" || exit 1; done', $stop, @bench ], '>', \$out, '2>', \$err);
 	}
 	select(undef, undef, undef, 1);
 	runs($table, "split $clients under load");
 	is(state_of($policy), 'done', "$clients: done while they went on");
 	ok($load{writes}{process}->pumpable, "$clients: they still do");
+	append_to_file($stop, '');
 	foreach my $kind (qw(writes reads))
 	{
-		$load{$kind}{process}->finish;
+		ok($load{$kind}{process}->finish, "$clients: the $kind end well");
 		like(${ $load{$kind}{out} }, qr/number of failed transactions: 0 /, "$clients: none of the $kind failed");
+		unlike(${ $load{$kind}{out} }, qr/number of failed transactions: [1-9]/, "$clients: in no round");
 		unlike(${ $load{$kind}{err} }, qr/ERROR|aborted/, "$clients: no $kind went wrong") or diag(${ $load{$kind}{err} });
 	}
 	is(sql("SELECT count(*) FROM ((TABLE $table EXCEPT ALL TABLE ${table}_shadow) UNION ALL (TABLE ${table}_shadow EXCEPT ALL TABLE $table)) d"), '0', "$clients: no change is lost, none is there twice");

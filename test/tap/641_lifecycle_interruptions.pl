@@ -51,11 +51,12 @@ sub all_archived
 	return;
 }
 
-# A run in the background that sleeps at the point; returns the number of the run once the operation has the state.
+# A run in the background that sleeps at the point, for long or (wait) until the next set_fault; returns the number of the
+# run once the operation has the state.
 sub stop_at
 {
-	my ($point, $policy, $state, $ms) = @_;
-	set_fault($node, "$point:sleep=" . ($ms // 60000));
+	my ($point, $policy, $state, $how) = @_;
+	set_fault($node, "$point:" . ($how // 'sleep=60000'));
 	my $run = sql("SELECT citadel.run_job('lifecycle')");
 	ok(eventually(20, sub { state_of($policy) eq $state && sql("SELECT count(*) FROM pg_stat_activity WHERE pid = (SELECT pid FROM citadel.job_run WHERE run_id = $run) AND wait_event = 'PgSleep' OR backend_type ~ 'citadel_opt job' AND wait_event_type IN ('Extension', 'Timeout')") }), "$point: the run is at $state");
 	return $run;
@@ -285,10 +286,10 @@ foreach my $case ([ 'lifecycle_detach_start', 'detaching', 'schema', $by_predica
 	my ($point, $state, $to, $times) = @$case;
 	my $predicate = $times eq $by_predicate ? ", predicate => 'id = 17'" : '';
 	my ($table, $policy) = old_table($node, $to, 'archive');
-	my $run = stop_at($point, $policy, $state, 1500);
+	my $run = stop_at($point, $policy, $state, 'wait');
 	my $hold = sql("SET ROLE owner; SELECT citadel.place_hold('$table', $times, 'case at $point'$predicate)");
-	wait_for($run);
 	set_fault($node, '');
+	wait_for($run);
 	like(last_error($policy), qr/is held: hold $hold/, "held at $point: not moved, not dropped");
 	my $place = $state eq 'detaching' ? $table : "${table}_old";
 	is(sql("SELECT count(*) FROM $place"), $rows, "held at $point: every row is there");
@@ -306,19 +307,23 @@ foreach my $case ([ 'lifecycle_copied', 'verifying' ], [ 'lifecycle_drop_start',
 {
 	my ($point, $state) = @$case;
 	my ($table, $policy) = old_table($node, "file:$archives/a", 'archive');
-	my $run = stop_at($point, $policy, $state, 1500);
+	my $run = stop_at($point, $policy, $state, 'wait');
 	my $operation = sql("SELECT operation_id FROM citadel.lifecycle_step WHERE policy_id = $policy");
-	sql("CALL citadel.undo_expiry($operation)");
+	my $undo = $node->background_psql('app');
+	$undo->query_until(qr/begun/, "\\echo begun\nCALL citadel.undo_expiry($operation);\n");
+	ok(eventually(20, sub { state_of($policy) eq 'undoing' }), "an undo at $point is asked for");
 	set_fault($node, '');
+	$undo->quit;
+	ok(eventually(60, sub { state_of($policy) ne 'undoing' }), "an undo at $point: the job takes it up");
 	is(state_of($policy), 'undone', "an undo at $point wins");
 	is(live($node, $table) . ' ' . archived($node, $table), "$rows|$rows 0|0", "an undo at $point: all rows are back");
 }
 {
 	my ($table, $policy) = old_table($node, 'schema', 'drop');
-	my $run = stop_at('lifecycle_drop_start', $policy, 'dropping', 1500);
+	my $run = stop_at('lifecycle_drop_start', $policy, 'dropping', 'wait');
 	sql("SET ROLE owner; SELECT citadel.alter_lifecycle_policy($policy, on_expiry => 'archive')");
-	wait_for($run);
 	set_fault($node, '');
+	wait_for($run);
 	is(sql("SELECT count(*) FROM ${table}_old"), $rows, 'a policy that says archive at the last moment is heeded');
 	runs_well($table, 'and the next run');
 	all_archived($table, 'archives instead of dropping');
@@ -384,12 +389,12 @@ foreach my $default (0, 1)
 		CREATE TABLE app.changing_rest PARTITION OF app.changing DEFAULT;
 		INSERT INTO app.changing SELECT i, '2025-01-02+00'::timestamptz + i * interval '1 hour', 'row ' || i FROM generate_series(1, 300) i});
 	my $policy = sql("SET ROLE owner; SELECT citadel.create_lifecycle_policy('app.changing', 'at', premake => 0)");
-	set_fault($node, 'lifecycle_default_copy:sleep=2500');
+	set_fault($node, 'lifecycle_default_copy:wait');
 	my $run = sql("SELECT citadel.run_job('lifecycle')");
 	ok(eventually(20, sub { sql("SELECT count(*) FROM pg_stat_activity WHERE backend_type ~ 'citadel_opt job' AND wait_event_type IN ('Extension', 'Timeout')") && sql("SELECT count(*) FROM citadel.lifecycle_step WHERE policy_id = $policy AND kind = 'default_rows'") }), 'default rows: being copied');
 	sql("UPDATE app.changing SET v = 'changed' WHERE id = 17; DELETE FROM app.changing WHERE id = 18; INSERT INTO app.changing VALUES (301, '2025-01-20+00', 'new')");
-	wait_for($run);
 	set_fault($node, '');
+	wait_for($run);
 	runs_well('app.changing', 'default rows: moved');
 	is(sql('SELECT count(*), count(DISTINCT id), max(v) FILTER (WHERE id = 17), count(*) FILTER (WHERE id = 18), count(*) FILTER (WHERE id = 301) FROM app.changing'), '300|300|changed|0|1', 'default rows: as they are now, once each');
 	is(sql('SELECT count(*) FROM app.changing_rest'), '0', 'default rows: none is left there');

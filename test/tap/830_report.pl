@@ -93,12 +93,17 @@ VALUES ('<b>rule</b>', 'critical', 'xid_age', '<i>subject</i>', 'open', 5, 7, '>
 END
 sub has_why { return query(q{SELECT count(*) FROM pg_attribute WHERE attrelid = 'citadel.regression'::regclass AND attname = 'why'}); }
 
-my $file;
-($page, $said, $file) = report(arguments => [ '--last', '6 hours', '--time-zone', 'Asia/Tokyo' ], user => 'role </style><b>');
+# (A minute that ends meanwhile is stored with what the test itself did.)
+my ($file, $all);
+for (1 .. 10)
+{
+	$all = query('SELECT sum(calls) FROM citadel.statement_minute');
+	($page, $said, $file) = report(arguments => [ '--last', '6 hours', '--time-zone', 'Asia/Tokyo' ], user => 'role </style><b>');
+	last if query('SELECT sum(calls) FROM citadel.statement_minute') eq $all;
+}
 isnt($page, undef, 'a page is written') or diag($said);
 is($said, '', 'without a word of complaint');
 my $calls = query("SELECT sum(calls) FROM citadel.statement_minute WHERE query_id = $id");
-my $all = query('SELECT sum(calls) FROM citadel.statement_minute');
 cmp_ok($calls, '>=', 41, 'all runs were counted');
 like($page, qr{<h3>SELECT &quot;&lt;script&gt;alert\(1\)&lt;/script&gt;&quot; by &quot;&lt;img src=x onerror=alert\(2\)&gt;&quot;|<h3>SELECT &quot;&lt;script&gt;}, 'the statement has its name');
 like($page, qr{<dt>runs</dt><dd>$calls</dd>}, 'and its runs');

@@ -53,10 +53,11 @@ sub stored
 	return ask("SELECT count(*) FROM citadel.sample JOIN citadel.statement USING (query_id, user_id) WHERE query LIKE 'SELECT pg_sleep(%count(*) FROM $mark'");
 }
 
-# Runs one slow statement with a mark of its own, and waits until it is in the history.
+# Runs one slow statement with a mark of its own, once there is somebody to read it, and waits until it is in the history.
 sub captured
 {
 	my ($mark) = @_;
+	eventually(60, sub { ask('SELECT 1 FROM citadel.collect()') eq '1' });
 	ask("SELECT pg_sleep(0.06), count(*) FROM $mark");
 	return eventually(30, sub { stored($mark) eq '1' });
 }

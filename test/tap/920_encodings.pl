@@ -30,6 +30,8 @@ foreach my $db (sort keys %databases)
 	my $set = "SET client_encoding = '$client';";
 	$node->safe_psql($db, qq{$set CREATE TABLE "$name" (id int, "$name" text);
 		INSERT INTO "$name" SELECT g, '$name' || g FROM generate_series(1, 30000) g; ANALYZE "$name"});
+	# What nobody reads yet is not captured.
+	$node->poll_query_until($db, 'SELECT true FROM citadel.collect()') or die 'no scheduler';
 	$node->safe_psql($db, qq{$set SELECT pg_sleep(0.1), count(*) FROM "$name" WHERE "$name" = '${name}77'});
 
 	my $stored = 0;
@@ -47,6 +49,7 @@ foreach my $db (sort keys %databases)
 	# What every statement did goes through error classes and histograms, its errors through the log's hook.
 	($status, $out, $err) = $node->psql($db, qq{$set SELECT count(*) FROM "no $name"});
 	isnt($status, 0, "$encoding: an error about a name beyond ASCII");
+	settle($node);
 	is($node->safe_psql($db, q{SELECT citadel.collect(); SELECT count(*) > 0, coalesce(bool_or(error_classes ? '42'), false) FROM citadel.statement_minute}), "\nt|t",
 		"$encoding: runs and errors are counted");
 	# pg_stat_statements cannot show a database the texts of one in another encoding: only they are missing.

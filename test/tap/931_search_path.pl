@@ -136,8 +136,9 @@ if (sprung($from) ne '')
 $node->safe_psql($db, "ALTER DATABASE $db SET search_path = attack, pg_catalog; ALTER ROLE postgres SET search_path = attack, pg_catalog");
 $from = -s $node->logfile;
 my $quiet = 'SET search_path = pg_catalog;';
-$node->safe_psql($db, "$quiet SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'citadel_opt scheduler'");
-ok(eventually(30, sub { $node->safe_psql($db, "$quiet SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'citadel_opt scheduler'") eq '1' }), 'the scheduler is back');
+my $before = scheduler_pid($node, $db);
+$node->safe_psql($db, "$quiet SELECT pg_terminate_backend($before)");
+ok(eventually(30, sub { my $now = scheduler_pid($node, $db); $now && $now != $before }), 'the scheduler is back');
 foreach my $job (split /\n/, $node->safe_psql($db, "$quiet SELECT job_name FROM citadel.job"))
 {
 	my $run = $node->safe_psql($db, "$quiet SELECT citadel.run_job('$job')");

@@ -75,7 +75,7 @@ foreach my $call (@calls)
 		}
 	}
 }
-my ($err, @results) = calls_as($node, 'superuser', \@tried, 'SET statement_timeout = 20000;');
+my ($err, @results) = calls_as($node, 'superuser', \@tried, 'SET statement_timeout = 120000;');
 my (%internal, %codes);
 foreach my $n (0 .. $#tried)
 {

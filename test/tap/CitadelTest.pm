@@ -104,11 +104,13 @@ sub set_clock
 	return;
 }
 
-# Until all other sessions are gone: only in leaving they count into pg_stat_user_tables what they did last.
+# Until all other sessions are gone, but those with these pids: only in leaving they count, into pg_stat_user_tables and
+# among the runs of statements, what they did last.
 sub settle
 {
-	my ($node) = @_;
-	$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'client backend'})
+	my ($node, @staying) = @_;
+	my $staying = join(', ', 0, @staying);
+	$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid NOT IN ($staying)")
 		or die 'a session stays';
 	return;
 }
