@@ -132,6 +132,16 @@ $said{$_}++ foreach slurp_file($node->logfile) =~ /(\[\d+\] .*periodic task .*fa
 cmp_ok(scalar(keys %said), '>', 0, 'the log says it');
 is(join("\n", grep { $said{$_} > 2 } sort keys %said), '', 'and is not flooded');
 
+# Who changes a setting and then asks for something finds it heeded, also when the scheduler was busy all the time.
+set_fault($node, 'jobs.tick:sleep=2000');
+$node->poll_query_until('app1', q{SELECT state = 'working' FROM citadel.worker_status() WHERE kind = 'scheduler' AND database = 'app1'}) or die 'the scheduler is not busy';
+$node->safe_psql('postgres', q{ALTER SYSTEM SET citadel_opt.debug_clock_offset = '1h'});
+$node->reload;
+$node->safe_psql('app1', q{SELECT citadel.collect('5 minutes')});
+is($node->safe_psql('app1', q{SELECT last_at > now() + interval '50 minutes' FROM citadel.snapshot_state WHERE source = 'statements'}), 't', 'a setting is heeded by what is asked for after it');
+$node->safe_psql('postgres', 'ALTER SYSTEM RESET citadel_opt.debug_clock_offset');
+set_fault($node, '');
+
 # pg_terminate_backend and pg_cancel_backend do no lasting harm.
 foreach my $signal (qw(cancel terminate))
 {
