@@ -96,10 +96,10 @@ error_is($node, $db, "$jit SELECT citadel.raise_error('22023', 'm' || g, 'd', 'h
 is(value("$jit SELECT citadel.preloaded() FROM generate_series(1, 3)"), "t\nt\nt", 'an inlined function of ours works');
 
 # A timeout in what runs inside a guard.
-error_is($node, $db, q{SET statement_timeout = '200ms'; SELECT door.pass_through('SELECT pg_catalog.pg_sleep(60)')},
+error_is($node, $db, q{SET statement_timeout = '1s'; SELECT door.pass_through('SELECT pg_catalog.pg_sleep(60)')},
 	{ sqlstate => '57014' }, 'a statement timeout passes through');
 is(value(<<'END'), '2', 'and runs the destructors it passes');
-SET statement_timeout = '200ms';
+SET statement_timeout = '1s';
 \set ON_ERROR_STOP 0
 SELECT door.pass_through('SELECT pg_catalog.pg_sleep(60)');
 SELECT door.destructors();

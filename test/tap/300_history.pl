@@ -60,7 +60,7 @@ my $causes = $node->safe_psql($db,
 	q{SELECT causes FROM citadel.analyze_slow_queries() WHERE query = 'SELECT count(*) FROM orders WHERE customer = $1'});
 like($causes, qr/sequential scan on public\.orders reads (about )?\d+,\d+ rows and keeps \d+ \(0\.1 %/, 'the cause is named');
 
-$node->psql($db, q{SET statement_timeout = '300ms'; SELECT pg_sleep(20), true AS stopped});
+$node->psql($db, q{SET statement_timeout = '1s'; SELECT pg_sleep(20), true AS stopped});
 $node->safe_psql($db, 'SELECT citadel.collect()');
 like($node->safe_psql($db, q{SELECT causes FROM citadel.analyze_slow_queries() WHERE query LIKE '%AS stopped'}),
 	qr/1 of 1 slow runs did not finish: 1 stopped by statement_timeout/, 'a statement that timed out is there, and says so');

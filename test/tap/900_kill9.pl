@@ -25,7 +25,7 @@ $node->safe_psql($db, "CREATE TABLE $_ (id int)") foreach qw(before_all after_la
 sub ask
 {
 	my ($sql) = @_;
-	my ($status, $out) = $node->psql($db, $sql, on_error_stop => 1, timeout => 30);
+	my ($status, $out) = $node->psql($db, $sql, on_error_stop => 1, timeout => 120);
 	return defined $status && $status == 0 ? $out : '';
 }
 
@@ -57,7 +57,7 @@ sub stored
 sub captured
 {
 	my ($mark) = @_;
-	eventually(60, sub { ask('SELECT 1 FROM citadel.collect()') eq '1' });
+	eventually(60, sub { ask(q{SELECT 1 FROM citadel.collect('10 s')}) eq '1' });
 	ask("SELECT pg_sleep(0.06), count(*) FROM $mark");
 	return eventually(30, sub { stored($mark) eq '1' });
 }
