@@ -67,6 +67,7 @@ CREATE FUNCTION pg_temp.fingerprint() RETURNS text LANGUAGE sql AS $$
                      (SELECT sum(hashtextextended(t::text, 0)) FROM citadel_tasks.hero_workflow_history t),
                      (SELECT sum(hashtextextended(t::text, 0)) FROM citadel_tasks.hero_task_comments t),
                      (SELECT sum(hashtextextended(t::text, 0)) FROM citadel_tasks.hero_task_dependencies t)) $$;
+SET LOCAL timezone = 'UTC';
 SAVEPOINT empty;
 SELECT (citadel_tasks.generate_tasks(2000, 7, date_trunc('day', now()), 5)).tasks AS made \gset
 SELECT pg_temp.fingerprint() AS first \gset
