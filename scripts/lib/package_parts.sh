@@ -13,7 +13,7 @@ longest_proof=120
 
 build_packages() {
     local major=$1 folder=$2 status
-    enter_version "$major" /citadel_opt/scripts/package --build-here
+    enter_version "$major" build /citadel_opt/scripts/package --build-here
     status=$?
     mkdir -p "$folder"
     # shellcheck disable=SC2153 # make_root sets ROOT_FOLDER
@@ -40,18 +40,12 @@ build_here() {
     lintian --no-tag-display-limit --fail-on error,warning ../*.deb
 }
 
-# A root folder that has nothing but the base system. Making one costs a minute: a copy is kept.
+# clean_root RELEASE FOLDER: nothing but the base system. Making one costs a minute: a copy is kept.
 clean_root() {
-    local release=$1 folder=$2 kept=$CITADEL_ROOTS/clean-$1.tar script
+    local release=$1 folder=$2 kept=$CITADEL_ROOTS/clean-$1.tar
     if [ ! -e "$kept" ]; then
-        command -v debootstrap >/dev/null || install_package debootstrap || return 1
-        script=/usr/share/debootstrap/scripts/$release
-        [ -e "$script" ] || script=/usr/share/debootstrap/scripts/sid
-        echo "Making a clean root folder with Debian $release ..."
-        rm -rf --one-file-system "$folder"
-        mkdir -p "$folder" && debootstrap --variant=minbase "$release" "$folder" "$(debian_mirror)" "$script" >"$kept.log" 2>&1 &&
-            tar -C "$folder" --one-file-system -cf "$kept.new" . && mv "$kept.new" "$kept" || { tail -20 "$kept.log" >&2; return 1; }
-        rm -f "$kept.log"
+        bootstrap "$release" "$folder" && tar -C "$folder" --one-file-system -cf "$kept.new" . && mv "$kept.new" "$kept" || return 1
+        rm -f "$folder.log"
     fi
     rm -rf --one-file-system "$folder"
     mkdir -p "$folder" && tar -C "$folder" -xf "$kept"
@@ -70,13 +64,8 @@ in_clean_root() {
         return 1
     fi
     cp -L /etc/resolv.conf "$folder/etc/resolv.conf" 2>/dev/null
-    # Nothing of this machine but the files: its own mounts, its own processes, which end with it.
-    unshare --mount --pid --fork --kill-child --propagation private sh -c '
-        folder=$1
-        shift
-        mount -t proc proc "$folder/proc" && mount -t tmpfs -o mode=1777,size=1g tmpfs "$folder/dev/shm" &&
-            exec chroot "$folder" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"
-        ' sh "$folder" /proof/scripts/package "$@"
+    ROOT_FOLDER=$folder
+    in_root env DEBIAN_FRONTEND=noninteractive /proof/scripts/package "$@"
     status=$?
     rm -rf --one-file-system "$folder"
     return "$status"

@@ -39,9 +39,23 @@ no_root() {
     return "$ROOT_UNAVAILABLE"
 }
 
+# bootstrap RELEASE FOLDER: that Debian's base system in the folder; what debootstrap says is in FOLDER.log.
+bootstrap() {
+    local release=$1 folder=$2 script=/usr/share/debootstrap/scripts/$1
+    rm -rf --one-file-system "$folder"
+    mkdir -p "$folder"
+    command -v debootstrap >/dev/null || install_package debootstrap >"$folder.log" 2>&1 || { tail -20 "$folder.log" >&2; return 1; }
+    # An older debootstrap does not know the newest release, but they are all made alike.
+    [ -e "$script" ] || script=/usr/share/debootstrap/scripts/sid
+    echo "Making a root folder with Debian $release ..."
+    # Its mounts in a namespace of their own, too.
+    unshare --mount --propagation private timeout --kill-after=10 900 \
+        debootstrap --variant=minbase "$release" "$folder" "$(debian_mirror)" "$script" >"$folder.log" 2>&1 || { tail -20 "$folder.log" >&2; return 1; }
+}
+
 # make_root MAJOR: sets ROOT_FOLDER. A root is complete when it has its mark; an interrupted one is made again.
 make_root() {
-    local release script
+    local release
     release=$(release_of "$1") || return
     ROOT_FOLDER=$CITADEL_ROOTS/$release
     [ "$(id -u)" -eq 0 ] || { no_root "$1" "only root can use a root folder ($ROOT_FOLDER)"; return; }
@@ -50,20 +64,7 @@ make_root() {
     # One run at a time in a root: until this script ends.
     exec {root_lock}>"$ROOT_FOLDER.lock" && flock "$root_lock"
     [ -e "$ROOT_FOLDER/.complete" ] && return 0
-    command -v debootstrap >/dev/null || install_package debootstrap || { no_root "$1" "debootstrap cannot be installed"; return; }
-    rm -rf --one-file-system "$ROOT_FOLDER"
-    mkdir -p "$ROOT_FOLDER"
-    # An older debootstrap does not know the newest release, but they are all made alike.
-    script=/usr/share/debootstrap/scripts/$release
-    [ -e "$script" ] || script=/usr/share/debootstrap/scripts/sid
-    echo "Making a root folder with Debian $release ..."
-    # Its mounts in a namespace of their own, too.
-    unshare --mount --propagation private timeout --kill-after=10 900 \
-        debootstrap --variant=minbase "$release" "$ROOT_FOLDER" "$(debian_mirror)" "$script" >"$ROOT_FOLDER.log" 2>&1 || {
-        tail -20 "$ROOT_FOLDER.log" >&2
-        no_root "$1" "debootstrap $release failed: $(tail -1 "$ROOT_FOLDER.log")"
-        return
-    }
+    bootstrap "$release" "$ROOT_FOLDER" || { no_root "$1" "debootstrap $release failed: $(tail -1 "$ROOT_FOLDER.log")"; return; }
     touch "$ROOT_FOLDER/.complete"
 }
 
@@ -72,7 +73,7 @@ install_package() {
         apt-get -qq update && apt-get -qq install -y --no-install-recommends "$@") >/dev/null
 }
 
-# in_root COMMAND...: in namespaces of its own: whatever happens, nothing stays mounted and nothing keeps running.
+# in_root COMMAND...: in ROOT_FOLDER, in namespaces of its own: whatever happens, nothing stays mounted and nothing keeps running.
 in_root() {
     local unshared status
     # shellcheck disable=SC2016 # for that shell, which stays: somebody must wait for servers whose parents have left
