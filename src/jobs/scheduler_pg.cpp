@@ -42,6 +42,12 @@ struct Child {
     BackgroundWorkerHandle* handle;
 };
 
+enum class Extension {
+    usable,
+    of_other_version, // library and SQL: nothing is touched until they are of one
+    absent
+};
+
 class Scheduler {
   public:
     explicit Scheduler(Oid database) : database_(database) {}
@@ -56,7 +62,7 @@ class Scheduler {
     void look_at_jobs();
     void start(const run_log::Run& run, std::vector<run_log::Run>& hopeless);
     bool children_ended();
-    bool extension_gone();
+    Extension look_at_extension();
     std::int64_t wait_us() const;
 
     Oid database_;
@@ -67,7 +73,7 @@ class Scheduler {
     std::optional<std::int64_t> housekept_;
     bool first_look_ = true;
     int reloads_ = 0;
-    bool other_version_ = false; // library and SQL are not of one version: nothing is touched until they are
+    Extension extension_ = Extension::usable;
 };
 
 // A periodic task in a transaction of its own; its error is reported and counted, and ends nothing else.
@@ -84,14 +90,14 @@ void Scheduler::run_tick(std::size_t i) {
         failure = std::string(tick.name) + ": " + error.what();
     }
     shared::count_tick(!failure.empty());
-    if (failure.empty() || shared::stop_requested() || extension_gone() || other_version_)
+    if (failure.empty() || shared::stop_requested() || look_at_extension() != Extension::usable)
         return;
     shared::note_error(failure.c_str());
     worker::log_rarely("periodic task " + failure);
 }
 
 void Scheduler::run_ticks() {
-    for (std::size_t i = 0; i < tick_count() && !shared::stop_requested() && !other_version_; ++i) {
+    for (std::size_t i = 0; i < tick_count() && !shared::stop_requested() && extension_ == Extension::usable; ++i) {
         const Tick& tick = tick_at(i);
         const std::int64_t period = std::max(tick.period_ms(), 1) * microseconds_per_millisecond;
         if (!period_passed(tick_ran_[i], pg::now(), period) && (tick.urgent == nullptr || !tick.urgent()))
@@ -104,17 +110,17 @@ void Scheduler::run_ticks() {
     }
 }
 
-bool Scheduler::extension_gone() {
+Extension Scheduler::look_at_extension() {
     pg::Transaction transaction("looking for the extension");
     const bool present = worker::extension_present();
     const std::optional<pg::VersionProblem> problem = pg::version_problem();
     transaction.commit();
-    if (problem && !other_version_)
+    if (problem && extension_ != Extension::of_other_version)
         worker::log_rarely("the workers wait: " + problem->message, problem->hint);
-    other_version_ = problem.has_value();
     if (!present)
         shared::set_outcome(shared::Outcome::absent);
-    return !present;
+    extension_ = !present ? Extension::absent : problem ? Extension::of_other_version : Extension::usable;
+    return extension_;
 }
 
 bool Scheduler::children_ended() {
@@ -227,10 +233,10 @@ bool Scheduler::cycle() {
         next_jobs_look_ = 0;
         return true;
     }
-    if (other_version_) {
-        if (extension_gone())
+    if (extension_ == Extension::of_other_version) {
+        if (look_at_extension() == Extension::absent)
             return false;
-        if (other_version_) {
+        if (extension_ == Extension::of_other_version) {
             shared::set_state(shared::State::paused);
             return true;
         }
@@ -242,9 +248,9 @@ bool Scheduler::cycle() {
     if (!settings::enabled)
         return true;
     if (shared::take_jobs_changed() || ended || pg::now() >= next_jobs_look_) {
-        if (extension_gone())
+        if (look_at_extension() == Extension::absent)
             return false;
-        if (!shared::stop_requested() && !other_version_)
+        if (!shared::stop_requested() && extension_ == Extension::usable)
             look_at_jobs();
     }
     shared::set_state(shared::State::idle);
@@ -252,7 +258,7 @@ bool Scheduler::cycle() {
 }
 
 bool Scheduler::begin() {
-    if (extension_gone())
+    if (look_at_extension() == Extension::absent)
         return false;
     pg::guard([] { SetConfigOption("lock_timeout", lock_timeout, PGC_SUSET, PGC_S_OVERRIDE); });
     return true;
@@ -269,10 +275,10 @@ void Scheduler::run() {
         try {
             if (!cycle())
                 return;
-            wait = settings::enabled && !other_version_ ? wait_us() : longest_wait_us;
+            wait = settings::enabled && extension_ == Extension::usable ? wait_us() : longest_wait_us;
         } catch (const pg::Error& error) {
             // Also a cancel request that reached the scheduler between its transactions.
-            if (!shared::stop_requested() && extension_gone())
+            if (!shared::stop_requested() && look_at_extension() == Extension::absent)
                 return;
             if (!shared::stop_requested()) {
                 shared::note_error(error.what());
