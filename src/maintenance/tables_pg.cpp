@@ -30,16 +30,17 @@ struct Table {
 // Scans in plans of the last week whose rows came in more than ten times as expected, for each table the worst one.
 std::map<Oid, EstimateError> estimate_errors() {
     pg::Spi spi;
-    const pg::Rows rows = spi.query(
-        "SELECT DISTINCT ON (n.relation) n.relation, p.query_id, n.plan_rows, n.actual_rows, "
-        "(extract(epoch FROM p.captured_at - timestamptz '2000-01-01 00:00+00') * 1000000)::bigint "
-        "FROM (SELECT q.* FROM citadel.plan q WHERE q.has_row_counts AND q.captured_at > $1 ORDER BY q.captured_at "
-        "DESC "
-        "LIMIT 2000) p LEFT JOIN citadel.statement s ON s.query_id = p.query_id AND s.user_id = p.user_id, "
-        "LATERAL citadel.plan_nodes(p.plan, s.search_path) n WHERE n.relation IS NOT NULL AND n.loops > 0 AND NOT "
-        "n.below_limit AND n.actual_rows >= 10 * greatest(n.plan_rows, 1) "
-        "ORDER BY n.relation, n.actual_rows / greatest(n.plan_rows, 1) DESC",
-        {pg::arg_timestamptz(pg::now() - 7 * USECS_PER_DAY)});
+    const pg::Rows rows = spi.query(R"(
+        SELECT DISTINCT ON (n.relation) n.relation, p.query_id, n.plan_rows, n.actual_rows,
+            (extract(epoch FROM p.captured_at - timestamptz '2000-01-01 00:00+00') * 1000000)::bigint
+        FROM (SELECT q.* FROM citadel.plan q WHERE q.has_row_counts AND q.captured_at > $1
+              ORDER BY q.captured_at DESC LIMIT 2000) p
+        LEFT JOIN citadel.statement s ON s.query_id = p.query_id AND s.user_id = p.user_id,
+            LATERAL citadel.plan_nodes(p.plan, s.search_path) n
+        WHERE n.relation IS NOT NULL AND n.loops > 0 AND NOT n.below_limit
+          AND n.actual_rows >= 10 * greatest(n.plan_rows, 1)
+        ORDER BY n.relation, n.actual_rows / greatest(n.plan_rows, 1) DESC)",
+                                    {pg::arg_timestamptz(pg::now() - 7 * USECS_PER_DAY)});
     std::map<Oid, EstimateError> found;
     for (std::size_t i = 0; i < rows.size(); ++i)
         found[rows.oid(i, 0)] = {rows.int64(i, 1), rows.float8(i, 2), rows.float8(i, 3), rows.int64(i, 4)};
@@ -50,27 +51,37 @@ std::map<Oid, EstimateError> estimate_errors() {
 std::vector<Table> tables() {
     const std::map<Oid, EstimateError> errors = estimate_errors();
     pg::Spi spi;
-    const pg::Rows rows = spi.query(
-        // After a crash the counters are gone: of a table that was never analyzed only its size is known then.
-        "WITH leaf AS (SELECT c.oid, CASE WHEN c.reltuples < 0 AND pg_stat_get_live_tuples(c.oid) = 0 THEN "
-        "coalesce(citadel.relation_bytes(c.oid, true), 0) / 8192.0 * 60 ELSE greatest(c.reltuples, "
-        "pg_stat_get_live_tuples(c.oid), 0) END::float8 AS rows FROM pg_class c WHERE c.relkind IN ('r', 'm')), "
-        "total AS (SELECT t.root AS oid, sum(l.rows) AS rows FROM citadel.partition_tree(ARRAY(SELECT c.oid FROM "
-        "pg_class c WHERE c.relkind = 'p')) t JOIN leaf l ON l.oid = t.relation GROUP BY t.root) "
-        "SELECT c.oid, n.nspname, c.relname, format('%I.%I', n.nspname, c.relname), c.relkind = 'p', "
-        "coalesce(l.rows, t.rows, 0)::float8, greatest(c.reltuples, 0)::float8, "
-        "pg_stat_get_mod_since_analyze(c.oid)::float8, "
-        "EXISTS (SELECT FROM pg_statistic s WHERE s.starelid = c.oid), (extract(epoch FROM "
-        "greatest(pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)) - timestamptz "
-        "'2000-01-01 00:00+00') * 1000000)::bigint, pg_stat_get_dead_tuples(c.oid)::float8, "
-        "coalesce(citadel.relation_bytes(c.oid, true), 0)::float8, coalesce(b.bloat_bytes, 0)::float8, "
-        "CASE WHEN c.relfrozenxid <> '0'::xid THEN age(c.relfrozenxid) ELSE 0 END::float8, "
-        "least(coalesce((SELECT o.option_value::float8 FROM pg_options_to_table(c.reloptions) o WHERE o.option_name = "
-        "'autovacuum_freeze_max_age'), 'infinity'), current_setting('autovacuum_freeze_max_age')::float8) "
-        "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN leaf l ON l.oid = c.oid "
-        "LEFT JOIN total t ON t.oid = c.oid LEFT JOIN citadel.heap_bloat(NULL) b ON b.leaf = c.oid "
-        "WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't' AND n.nspname NOT IN ('pg_catalog', "
-        "'information_schema', 'citadel') AND (c.relkind <> 'm' OR c.relispopulated)");
+    // After a crash the counters are gone: of a table that was never analyzed only its size is known then.
+    const pg::Rows rows = spi.query(R"(
+        WITH leaf AS (
+            SELECT c.oid, CASE WHEN c.reltuples < 0 AND pg_stat_get_live_tuples(c.oid) = 0
+                THEN coalesce(citadel.relation_bytes(c.oid, true), 0) / 8192.0 * 60
+                ELSE greatest(c.reltuples, pg_stat_get_live_tuples(c.oid), 0) END::float8 AS rows
+            FROM pg_class c WHERE c.relkind IN ('r', 'm')
+        ), total AS (
+            SELECT t.root AS oid, sum(l.rows) AS rows
+            FROM citadel.partition_tree(ARRAY(SELECT c.oid FROM pg_class c WHERE c.relkind = 'p')) t
+            JOIN leaf l ON l.oid = t.relation GROUP BY t.root
+        )
+        SELECT c.oid, n.nspname, c.relname, format('%I.%I', n.nspname, c.relname), c.relkind = 'p',
+            coalesce(l.rows, t.rows, 0)::float8, greatest(c.reltuples, 0)::float8,
+            pg_stat_get_mod_since_analyze(c.oid)::float8, EXISTS (SELECT FROM pg_statistic s WHERE s.starelid = c.oid),
+            (extract(epoch FROM greatest(pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid))
+                                - timestamptz '2000-01-01 00:00+00') * 1000000)::bigint,
+            pg_stat_get_dead_tuples(c.oid)::float8, coalesce(citadel.relation_bytes(c.oid, true), 0)::float8,
+            coalesce(b.bloat_bytes, 0)::float8,
+            CASE WHEN c.relfrozenxid <> '0'::xid THEN age(c.relfrozenxid) ELSE 0 END::float8,
+            least(coalesce((SELECT o.option_value::float8 FROM pg_options_to_table(c.reloptions) o
+                            WHERE o.option_name = 'autovacuum_freeze_max_age'), 'infinity'),
+                  current_setting('autovacuum_freeze_max_age')::float8)
+        FROM pg_class c
+        JOIN pg_namespace n ON n.oid = c.relnamespace
+        LEFT JOIN leaf l ON l.oid = c.oid
+        LEFT JOIN total t ON t.oid = c.oid
+        LEFT JOIN citadel.heap_bloat(NULL) b ON b.leaf = c.oid
+        WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't'
+          AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'citadel')
+          AND (c.relkind <> 'm' OR c.relispopulated))");
     std::vector<Table> found;
     for (std::size_t i = 0; i < rows.size(); ++i) {
         Table table{rows.oid(i, 0), rows.text(i, 1), rows.text(i, 2), {}};
@@ -107,16 +118,17 @@ struct Found {
 
 void note(std::int64_t run_id, const Found& found, TimestampTz now) {
     pg::Spi spi;
-    spi.execute(
-        "INSERT INTO citadel.maintenance_action AS a (run_id, kind, relation_oid, schema_name, relation_name, status, "
-        "reason, statement, evidence, urgency, first_found, last_found) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, "
-        "$10, $11, $11) ON CONFLICT (kind, relation_oid) WHERE status IN ('proposed', 'advised') DO UPDATE SET "
-        "run_id = $1, schema_name = $4, relation_name = $5, reason = $7, statement = $8, evidence = $9, urgency = "
-        "$10, last_found = greatest(a.first_found, $11)",
-        {pg::arg(run_id), pg::arg(found.kind), pg::arg_oid(found.oid), pg::arg_as(NAMEOID, found.schema),
-         pg::arg_as(NAMEOID, found.name), pg::arg(found.advice ? "advised" : "proposed"), pg::arg(found.reason),
-         pg::arg(found.statement), pg::arg_as(JSONBOID, found.evidence), pg::arg(found.urgency),
-         pg::arg_timestamptz(now)});
+    spi.execute(R"(
+        INSERT INTO citadel.maintenance_action AS a (run_id, kind, relation_oid, schema_name, relation_name, status,
+            reason, statement, evidence, urgency, first_found, last_found)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11)
+        ON CONFLICT (kind, relation_oid) WHERE status IN ('proposed', 'advised') DO UPDATE
+        SET run_id = $1, schema_name = $4, relation_name = $5, reason = $7, statement = $8, evidence = $9,
+            urgency = $10, last_found = greatest(a.first_found, $11))",
+                {pg::arg(run_id), pg::arg(found.kind), pg::arg_oid(found.oid), pg::arg_as(NAMEOID, found.schema),
+                 pg::arg_as(NAMEOID, found.name), pg::arg(found.advice ? "advised" : "proposed"), pg::arg(found.reason),
+                 pg::arg(found.statement), pg::arg_as(JSONBOID, found.evidence), pg::arg(found.urgency),
+                 pg::arg_timestamptz(now)});
 }
 
 void note_tables(std::int64_t run_id, TimestampTz now) {
@@ -133,16 +145,20 @@ void note_tables(std::int64_t run_id, TimestampTz now) {
 // Everything else may be somebody's work in progress, or wanted for what it is called: advice.
 void note_indexes(std::int64_t run_id, TimestampTz now) {
     pg::Spi spi;
-    const pg::Rows rows = spi.query(
-        "SELECT k.oid, n.nspname, k.relname, format('%I.%I', n.nspname, k.relname), i.indrelid::regclass::text, "
-        "EXISTS (SELECT FROM citadel.lifecycle_operation o WHERE o.kind = 'convert' AND o.subject_oid = i.indrelid AND "
-        "o.finished_at IS NOT NULL AND k.relname ~ ('^citadel_key_' || o.operation_id || '_[0-9]+$')) "
-        "FROM pg_index i JOIN pg_class k ON k.oid = i.indexrelid JOIN pg_namespace n ON n.oid = k.relnamespace JOIN "
-        "pg_class t ON t.oid = i.indrelid WHERE NOT i.indisvalid AND t.relkind IN ('r', 'm') AND t.relpersistence <> "
-        "'t' AND "
-        "n.nspname NOT IN ('pg_catalog', 'pg_toast') AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE "
-        "p.relid = i.indrelid) AND NOT EXISTS (SELECT FROM pg_locks l WHERE l.relation = i.indrelid AND l.mode = "
-        "'ShareUpdateExclusiveLock' AND l.granted)");
+    const pg::Rows rows = spi.query(R"(
+        SELECT k.oid, n.nspname, k.relname, format('%I.%I', n.nspname, k.relname), i.indrelid::regclass::text,
+            EXISTS (SELECT FROM citadel.lifecycle_operation o
+                    WHERE o.kind = 'convert' AND o.subject_oid = i.indrelid AND o.finished_at IS NOT NULL
+                      AND k.relname ~ ('^citadel_key_' || o.operation_id || '_[0-9]+$'))
+        FROM pg_index i
+        JOIN pg_class k ON k.oid = i.indexrelid
+        JOIN pg_namespace n ON n.oid = k.relnamespace
+        JOIN pg_class t ON t.oid = i.indrelid
+        WHERE NOT i.indisvalid AND t.relkind IN ('r', 'm') AND t.relpersistence <> 't'
+          AND n.nspname NOT IN ('pg_catalog', 'pg_toast')
+          AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.relid = i.indrelid)
+          AND NOT EXISTS (SELECT FROM pg_locks l
+                          WHERE l.relation = i.indrelid AND l.mode = 'ShareUpdateExclusiveLock' AND l.granted))");
     for (std::size_t i = 0; i < rows.size(); ++i) {
         const bool ours = rows.boolean(i, 5);
         Found found;
@@ -186,14 +202,16 @@ bool allowed_now() {
 // What was proposed by this run and did not fail three times in a day; indexes first, they cost nothing.
 std::vector<Action> proposed(std::int64_t run_id) {
     pg::Spi spi;
-    const pg::Rows rows = spi.query(
-        "SELECT a.action_id, a.kind, a.statement, a.relation_oid, (extract(epoch FROM a.last_found - timestamptz "
-        "'2000-01-01 00:00+00') * 1000000)::bigint FROM citadel.maintenance_action a WHERE a.status = 'proposed' AND "
-        "a.run_id = "
-        "$1 AND (SELECT count(*) FROM citadel.maintenance_action f WHERE f.relation_oid = a.relation_oid AND f.kind = "
-        "a.kind "
-        "AND f.status = 'failed' AND f.started_at > $2) < 3 ORDER BY a.kind = 'analyze', a.urgency DESC, a.action_id",
-        {pg::arg(run_id), pg::arg_timestamptz(pg::now() - USECS_PER_DAY)});
+    const pg::Rows rows = spi.query(R"(
+        SELECT a.action_id, a.kind, a.statement, a.relation_oid,
+            (extract(epoch FROM a.last_found - timestamptz '2000-01-01 00:00+00') * 1000000)::bigint
+        FROM citadel.maintenance_action a
+        WHERE a.status = 'proposed' AND a.run_id = $1
+          AND (SELECT count(*) FROM citadel.maintenance_action f
+               WHERE f.relation_oid = a.relation_oid AND f.kind = a.kind AND f.status = 'failed'
+                 AND f.started_at > $2) < 3
+        ORDER BY a.kind = 'analyze', a.urgency DESC, a.action_id)",
+                                    {pg::arg(run_id), pg::arg_timestamptz(pg::now() - USECS_PER_DAY)});
     std::vector<Action> actions;
     for (std::size_t i = 0; i < rows.size(); ++i)
         actions.push_back({rows.int64(i, 0), rows.text(i, 1), rows.text(i, 2), rows.oid(i, 3), rows.int64(i, 4)});
