@@ -16,6 +16,9 @@ CREATE TABLE citadel.archive_entry (
     tablespace name,
     location text NOT NULL,
     relation_oid oid,
+    relation_schema name,
+    relation_name name,
+    oids_since timestamptz NOT NULL DEFAULT pg_catalog.now(),
     lower_bound text,
     upper_bound text,
     origin_bound text,
@@ -55,6 +58,9 @@ COMMENT ON COLUMN citadel.archive_entry.tablespace IS 'Tablespace it was moved t
 COMMENT ON COLUMN citadel.archive_entry.location IS
     'Where it lies: a table, a table on the foreign server, or a folder below citadel_opt.archive_directory';
 COMMENT ON COLUMN citadel.archive_entry.relation_oid IS 'Table, foreign table or view with which it is read where it lies';
+COMMENT ON COLUMN citadel.archive_entry.relation_schema IS 'Its schema when it was made';
+COMMENT ON COLUMN citadel.archive_entry.relation_name IS 'Its name then';
+COMMENT ON COLUMN citadel.archive_entry.oids_since IS 'When the OIDs were written down; before the extension was created here: in a database from which this one was restored';
 COMMENT ON COLUMN citadel.archive_entry.lower_bound IS 'Lower bound of the rows inside, inclusive; NULL: open or unknown';
 COMMENT ON COLUMN citadel.archive_entry.upper_bound IS 'Upper bound of the rows inside, exclusive; NULL: open or unknown';
 COMMENT ON COLUMN citadel.archive_entry.origin_bound IS 'Bounds as a partition, in SQL; NULL: it was none';
@@ -129,21 +135,47 @@ GRANT EXECUTE ON FUNCTION citadel.read_archive(bigint) TO PUBLIC;
 COMMENT ON FUNCTION citadel.read_archive(bigint) IS
     'Rows of an archive in files, read where it lies and checked while they are read; wants a column definition list, which the archive''s view in schema citadel_archive has. For the archive''s owner and who may SELECT from that view. Errors: 42501, 42804 for other columns, XX001 for damaged files, 58P01 for missing ones';
 
+-- A dump carries the OIDs of the database it was taken from, where they meant other relations. There names decide: of the
+-- source only while it is needed, since another relation may have got its name later.
+CREATE VIEW citadel.archive_relation AS
+SELECT e.archive_id, r.relation_oid,
+    CASE WHEN h.here THEN e.source_oid
+        WHEN e.destination LIKE 'schema%' AND e.relation_oid IS NOT NULL THEN r.relation_oid
+        WHEN e.state = 'copying' OR EXISTS (SELECT FROM citadel.lifecycle_operation AS o
+                                            WHERE o.archive_id = e.archive_id AND o.kind = 'expire' AND o.finished_at IS NULL) THEN
+            (SELECT c.oid FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+             WHERE n.nspname = e.source_schema AND c.relname = e.source_name AND c.relkind = 'r') END AS source_oid,
+    CASE WHEN h.here THEN e.target_oid END AS target_oid,
+    CASE WHEN h.here THEN e.restored_oid END AS restored_oid
+FROM citadel.archive_entry AS e
+CROSS JOIN LATERAL (SELECT e.oids_since >= coalesce((SELECT i.installed_at FROM citadel.installation AS i), '-infinity') AS here) AS h
+CROSS JOIN LATERAL (SELECT CASE WHEN h.here THEN e.relation_oid WHEN e.relation_oid IS NOT NULL THEN
+    (SELECT c.oid FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+     WHERE n.nspname = e.relation_schema AND c.relname = e.relation_name AND c.relkind IN ('r', 'f', 'v')) END AS relation_oid) AS r;
+REVOKE ALL ON citadel.archive_relation FROM PUBLIC;
+GRANT SELECT ON citadel.archive_relation TO pg_monitor;
+COMMENT ON VIEW citadel.archive_relation IS 'The relations of archives in this database, also after a dump was restored; NULL: none, or unknown here';
+COMMENT ON COLUMN citadel.archive_relation.archive_id IS 'The archive';
+COMMENT ON COLUMN citadel.archive_relation.relation_oid IS 'Table, foreign table or view with which it is read';
+COMMENT ON COLUMN citadel.archive_relation.source_oid IS 'The relation that was archived';
+COMMENT ON COLUMN citadel.archive_relation.target_oid IS 'The table into which it is restored';
+COMMENT ON COLUMN citadel.archive_relation.restored_oid IS 'The table that holds the restored rows';
+
 CREATE VIEW citadel.archive WITH (security_barrier) AS
 SELECT e.archive_id, e.policy_id, e.origin_schema, e.origin_name, e.source_schema, e.source_name, e.owner_name,
     e.destination, e.location, e.lower_bound, e.upper_bound, e.rows, pg_catalog.encode(e.hash, 'hex') AS hash, e.bytes,
     e.state, e.verification,
     (SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_class AS c
-        JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE c.oid = e.relation_oid) AS read_from,
+        JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE c.oid = r.relation_oid) AS read_from,
     (SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_class AS c
         JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-        WHERE c.oid = CASE WHEN e.restore_as = 'rows' THEN e.target_oid ELSE e.restored_oid END
+        WHERE c.oid = CASE WHEN e.restore_as = 'rows' THEN r.target_oid ELSE r.restored_oid END
           AND e.state = 'restored') AS restored_to,
     e.created_at, e.verified_at, e.restored_at
-FROM citadel.archive_entry AS e
+FROM citadel.archive_entry AS e JOIN citadel.archive_relation AS r USING (archive_id)
 WHERE pg_catalog.pg_has_role('pg_monitor', 'USAGE')
-   OR EXISTS (SELECT FROM pg_catalog.pg_roles AS r
-              WHERE r.rolname = e.owner_name AND pg_catalog.pg_has_role(r.oid, 'USAGE'));
+   OR EXISTS (SELECT FROM pg_catalog.pg_roles AS o
+              WHERE o.rolname = e.owner_name AND pg_catalog.pg_has_role(o.oid, 'USAGE'));
 REVOKE ALL ON citadel.archive FROM PUBLIC;
 GRANT SELECT ON citadel.archive TO PUBLIC;
 COMMENT ON VIEW citadel.archive IS 'Archives: one''s own, and all of them for pg_monitor';

@@ -38,6 +38,7 @@ std::string comment_without_mark(pg::Spi& spi, Oid relation) {
 void mark(pg::Spi& spi, const Entry& entry) {
     const std::string facts =
         spi.query("SELECT (pg_catalog.to_jsonb(e) - ARRAY['archive_id', 'policy_id', 'source_oid', 'relation_oid', "
+                  "'relation_schema', 'relation_name', 'oids_since', "
                   "'owner_name', 'columns', 'state', 'verification', 'progress', 'restore_as', 'target_oid', "
                   "'restored_oid', 'restored_at']) || pg_catalog.jsonb_build_object('parts', "
                   "(SELECT coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(p.rows, p.hash) "
@@ -69,14 +70,17 @@ void check_content(const Entry& entry) {
 std::int64_t adopt_relation(pg::Spi& spi, Oid relation) {
     const pg::Rows added = spi.query(
         "INSERT INTO citadel.archive_entry (origin_schema, origin_name, source_schema, source_name, owner_name, "
-        "destination, tablespace, location, relation_oid, lower_bound, upper_bound, origin_bound, privileges, columns, "
+        "destination, tablespace, location, relation_oid, relation_schema, relation_name, lower_bound, upper_bound, "
+        "origin_bound, privileges, columns, "
         "rows, hash, state, verification, created_at, verified_at) "
         "SELECT m.origin_schema, m.origin_name, m.source_schema, m.source_name, "
         "pg_catalog.pg_get_userbyid(c.relowner), "
-        "m.destination, m.tablespace, m.location, c.oid, m.lower_bound, m.upper_bound, m.origin_bound, m.privileges, "
+        "m.destination, m.tablespace, m.location, c.oid, n.nspname, c.relname, m.lower_bound, m.upper_bound, "
+        "m.origin_bound, m.privileges, "
         "$2, "
         "m.rows, m.hash, 'complete', 'adopted', m.created_at, m.verified_at "
-        "FROM pg_catalog.pg_class AS c, pg_catalog.jsonb_to_record(pg_catalog.substring("
+        "FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace, "
+        "pg_catalog.jsonb_to_record(pg_catalog.substring("
         "pg_catalog.obj_description(c.oid, 'pg_class'), $3)::pg_catalog.jsonb) AS m (origin_schema name, origin_name "
         "name, source_schema name, source_name name, destination text, tablespace name, location text, lower_bound "
         "text, upper_bound text, origin_bound text, privileges text, rows bigint, hash bytea, created_at timestamptz, "
@@ -181,11 +185,11 @@ CITADEL_FUNCTION(citadel_adopt_archives) {
         pg::raise(ERRCODE_INSUFFICIENT_PRIVILEGE, "must be superuser to adopt archives");
     pg::ResultSet result(fcinfo);
     pg::Spi spi;
-    const pg::Rows relations = spi.query(
-        "SELECT c.oid FROM pg_catalog.pg_class AS c WHERE c.relkind IN ('r', 'f') AND "
-        "pg_catalog.obj_description(c.oid, 'pg_class') ~ $1 AND NOT EXISTS (SELECT FROM citadel.archive_entry AS e "
-        "WHERE e.relation_oid = c.oid) ORDER BY c.oid",
-        {pg::arg(archive::mark_pattern)});
+    const pg::Rows relations =
+        spi.query("SELECT c.oid FROM pg_catalog.pg_class AS c WHERE c.relkind IN ('r', 'f') AND "
+                  "pg_catalog.obj_description(c.oid, 'pg_class') ~ $1 AND c.oid NOT IN (SELECT h.relation_oid FROM "
+                  "citadel.archive_relation AS h WHERE h.relation_oid IS NOT NULL) ORDER BY c.oid",
+                  {pg::arg(archive::mark_pattern)});
     for (std::size_t i = 0; i < relations.size(); ++i) {
         const Oid relation = relations.oid(i, 0);
         std::int64_t id = 0;

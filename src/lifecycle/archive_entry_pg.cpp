@@ -48,14 +48,30 @@ std::string Entry::column_list() const {
     return list;
 }
 
+namespace {
+
+// Of an archive that came with a dump: its OIDs become those of this database.
+void settle(pg::Spi& spi, std::int64_t archive_id) {
+    spi.execute("UPDATE citadel.archive_entry AS e SET relation_oid = h.relation_oid, source_oid = h.source_oid, "
+                "target_oid = h.target_oid, restored_oid = h.restored_oid, oids_since = pg_catalog.now() "
+                "FROM citadel.archive_relation AS h WHERE h.archive_id = e.archive_id AND e.archive_id = $1 "
+                "AND e.oids_since < (SELECT i.installed_at FROM citadel.installation AS i)",
+                {pg::arg(archive_id)});
+}
+
+} // namespace
+
 Entry load(pg::Spi& spi, std::int64_t archive_id, bool lock) {
+    if (lock)
+        settle(spi, archive_id);
     const pg::Rows rows = spi.query(
-        "SELECT e.state, e.verification, e.destination, e.tablespace, e.location, e.source_oid, e.source_schema, "
-        "e.source_name, e.origin_schema, e.origin_name, e.owner_name, r.oid, e.relation_oid, e.lower_bound, "
+        "SELECT e.state, e.verification, e.destination, e.tablespace, e.location, h.source_oid, e.source_schema, "
+        "e.source_name, e.origin_schema, e.origin_name, e.owner_name, r.oid, h.relation_oid, e.lower_bound, "
         "e.upper_bound, e.origin_bound, e.privileges, e.created_at, e.rows, pg_catalog.encode(e.hash, 'hex'), "
-        "e.restore_as, e.target_oid, e.restored_oid, e.progress->>'step', e.progress->>'block', e.progress->>'rows', "
+        "e.restore_as, h.target_oid, h.restored_oid, e.progress->>'step', e.progress->>'block', e.progress->>'rows', "
         "e.progress->>'hash', e.checksum "
-        "FROM citadel.archive_entry AS e LEFT JOIN pg_catalog.pg_roles AS r ON r.rolname = e.owner_name "
+        "FROM citadel.archive_entry AS e JOIN citadel.archive_relation AS h USING (archive_id) LEFT JOIN "
+        "pg_catalog.pg_roles AS r ON r.rolname = e.owner_name "
         "WHERE e.archive_id = $1" +
             std::string(lock ? " FOR UPDATE OF e" : ""),
         {pg::arg(archive_id)});
@@ -105,6 +121,13 @@ Entry load(pg::Spi& spi, std::int64_t archive_id, bool lock) {
         entry.columns.push_back({columns.text(i, 0), columns.text(i, 1), columns.text(i, 2),
                                  columns.text(i, 3) == "true", columns.text(i, 4)});
     return entry;
+}
+
+void set_relation(pg::Spi& spi, std::int64_t archive_id, Oid relation) {
+    spi.execute("UPDATE citadel.archive_entry SET relation_oid = c.oid, relation_schema = n.nspname, "
+                "relation_name = c.relname FROM pg_catalog.pg_class AS c "
+                "JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE archive_id = $1 AND c.oid = $2",
+                {pg::arg(archive_id), pg::arg_oid(relation)});
 }
 
 void require_state(const Entry& entry, const std::string& states) {

@@ -60,6 +60,8 @@ struct Part {
 
 // The entry, locked until the transaction ends; raises 42704 when there is none.
 Entry load(pg::Spi& spi, std::int64_t archive_id, bool lock = true);
+// Remembers with what relation an archive is read.
+void set_relation(pg::Spi& spi, std::int64_t archive_id, Oid relation);
 // Raises 55000 unless the state is one of those in the comma-separated list.
 void require_state(const Entry& entry, const std::string& states);
 // What the archive holds, of one that has been copied; XX001 when its row was changed by hand.

@@ -77,9 +77,10 @@ Progress move_some(pg::Spi& spi, Entry& entry) {
     const std::string name = free_name(entry.destination.place, entry.source_name, entry.id);
     schema::move(spi, entry.source, entry.destination.place, name, entry.tablespace);
     const ContentHash sum = sum_of(parts_of(spi, entry.id));
-    spi.execute("UPDATE citadel.archive_entry SET state = 'copied', relation_oid = source_oid, rows = $2, hash = $3, "
-                "location = $4 WHERE archive_id = $1",
-                {pg::arg(entry.id), pg::arg(sum.rows), hash_arg(sum), pg::arg(quoted(entry.destination.place, name))});
+    spi.execute(
+        "UPDATE citadel.archive_entry SET state = 'copied', rows = $2, hash = $3, location = $4 WHERE archive_id = $1",
+        {pg::arg(entry.id), pg::arg(sum.rows), hash_arg(sum), pg::arg(quoted(entry.destination.place, name))});
+    set_relation(spi, entry.id, entry.source);
     return Progress::done;
 }
 

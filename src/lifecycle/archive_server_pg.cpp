@@ -83,8 +83,7 @@ void make_tables(pg::Spi& spi, Entry& entry) {
                 ", batch_size '" + batch_size + "')");
     spi.execute("ALTER FOREIGN TABLE " + local + " OWNER TO " + pg::quote_identifier(entry.owner_name));
     entry.relation = find_relation(default_schema, name);
-    spi.execute("UPDATE citadel.archive_entry SET relation_oid = $2 WHERE archive_id = $1",
-                {pg::arg(entry.id), pg::arg_oid(entry.relation)});
+    set_relation(spi, entry.id, entry.relation);
 }
 
 std::string foreign_table(const Entry& entry) {

@@ -63,8 +63,7 @@ void create_view(pg::Spi& spi, const Entry& entry) {
     spi.execute("ALTER VIEW " + view + " OWNER TO " + pg::quote_identifier(entry.owner_name));
     const Oid oid = find_relation(default_schema, name);
     loosen_dependency(oid, spi.query("SELECT 'citadel.read_archive(bigint)'::pg_catalog.regprocedure::oid").oid(0, 0));
-    spi.execute("UPDATE citadel.archive_entry SET relation_oid = $2 WHERE archive_id = $1",
-                {pg::arg(entry.id), pg::arg_oid(oid)});
+    set_relation(spi, entry.id, oid);
 }
 
 namespace {

@@ -103,6 +103,7 @@ void Mover::prepare() {
             spi.execute("ALTER TABLE " + name + " OWNER TO " + pg::role_name(policy_.owner));
             const Oid made = spi.query("SELECT $1::regclass::oid", {pg::arg(name)}).oid(0, 0);
             operation::set_detail(row_, "staging", std::to_string(made));
+            operation::set_detail(row_, "staging_name", name);
         }
         audit::append(entry(audit::outcome::started));
         pg::fault_point("lifecycle_move_prepare");

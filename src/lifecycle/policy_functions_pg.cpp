@@ -316,6 +316,26 @@ void redirect_expiries(pg::Spi& spi, std::int64_t policy_id, const std::string& 
                 {pg::arg(policy_id)});
 }
 
+// In a restored dump, what was going on concerns the relations of its names: their OIDs are other ones here. (No
+// relation has the last OID: a table that is not there was dropped.)
+void settle_operations(pg::Spi& spi, std::int64_t policy_id) {
+    spi.execute(R"(
+        UPDATE citadel.lifecycle_operation AS o
+        SET subject_oid = coalesce(
+            (SELECT h.relation_oid FROM citadel.archive_entry e JOIN citadel.archive_relation h USING (archive_id)
+             WHERE e.archive_id = o.archive_id AND e.destination LIKE 'schema%'),
+            (SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+             WHERE n.nspname = o.subject_schema AND c.relname = o.subject_name)),
+            detail = CASE WHEN o.detail ? 'staging' THEN o.detail || jsonb_build_object('staging',
+                coalesce(to_regclass(o.detail->>'staging_name')::oid, '4294967295'::oid)::text) ELSE o.detail END
+        FROM citadel.lifecycle_policy p
+        WHERE p.policy_id = $1 AND o.policy_id = $1 AND o.finished_at IS NULL AND o.subject_oid IS NOT NULL
+          AND o.started_at < (SELECT i.installed_at FROM citadel.installation i)
+          AND (p.home_system <> $2 OR p.home_database <> (SELECT d.oid FROM pg_database d
+                                                          WHERE d.datname = current_database())))",
+                {pg::arg(policy_id), pg::arg(system_identifier())});
+}
+
 void set_status(FunctionCallInfo fcinfo, const char* what, bool active) {
     if (PG_ARGISNULL(0))
         pg::raise(ERRCODE_NULL_VALUE_NOT_ALLOWED, "policy_id must not be null");
@@ -327,6 +347,8 @@ void set_status(FunctionCallInfo fcinfo, const char* what, bool active) {
     const std::string reason = !active && !PG_ARGISNULL(1) ? text_argument(fcinfo, 1) : "";
     const pg::RoleScope superuser(BOOTSTRAP_SUPERUSERID);
     pg::Spi spi;
+    if (active)
+        settle_operations(spi, PG_GETARG_INT64(0));
     const pg::Rows changed = spi.query(
         active
             ? "UPDATE citadel.lifecycle_policy p SET status = 'active', suspended_reason = NULL, version = version + "
