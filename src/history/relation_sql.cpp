@@ -122,6 +122,11 @@ std::string sum_up_relations_sql(RelationKind kind, Step step) {
     const std::string end = "$1 + interval '1 " + std::string(step_name(step)) + "'";
     // Sizes that are measured after a bucket has ended are those at its end when they are measured soon.
     const std::string measured = "w.changed_at >= $1 AND w.changed_at < " + end + " + interval '10 minutes'";
+    const std::map<std::string_view, std::string> texts = {{"this_database", this_database},
+                                                           {"end", end},
+                                                           {"measured", measured},
+                                                           {"sized", "WHERE d.table_bytes IS NOT NULL"},
+                                                           {"bucket", table_of(kind, step_name(step))}};
     if (kind == RelationKind::index)
         return fill(R"(
         WITH minute AS MATERIALIZED (
@@ -138,10 +143,7 @@ std::string sum_up_relations_sql(RelationKind kind, Step step) {
         FROM citadel.watched_relation w LEFT JOIN minute m ON m.relation_id = w.relation_id
         WHERE w.kind = 'index' AND w.gone_at > $1 AND (m.relation_id IS NOT NULL OR {measured})
         ORDER BY m.scans DESC NULLS LAST LIMIT $2)",
-                    {{"this_database", this_database},
-                     {"end", end},
-                     {"measured", measured},
-                     {"bucket", table_of(kind, step_name(step))}});
+                    texts);
     // Minutes from before a restore have OIDs that mean something else here.
     return fill(R"(
         WITH minute AS MATERIALIZED (
@@ -170,11 +172,7 @@ std::string sum_up_relations_sql(RelationKind kind, Step step) {
         WHERE w.kind = 'table' AND w.gone_at > $1 AND (m.relation_id IS NOT NULL OR {measured})
         ORDER BY m.rows_inserted + m.rows_updated + m.rows_deleted + m.seq_scans + m.index_scans DESC NULLS LAST
         LIMIT $2)",
-                {{"this_database", this_database},
-                 {"end", end},
-                 {"measured", measured},
-                 {"sized", "WHERE d.table_bytes IS NOT NULL"},
-                 {"bucket", table_of(kind, step_name(step))}});
+                texts);
 }
 
 std::string relation_buckets_due_sql(Step step) {
@@ -190,7 +188,7 @@ std::string relation_buckets_due_sql(Step step) {
 }
 
 std::string relation_sizes_sql() {
-    const auto latest = [](RelationKind kind, const char* step, std::string_view since) {
+    const auto latest = [](RelationKind kind, const char* step, const std::string& since) {
         const bool table = kind == RelationKind::table;
         return fill(
             R"(
@@ -209,7 +207,7 @@ std::string relation_sizes_sql() {
              {"since", since}});
     };
     // Only what has not been summed up to days is to be found in hours alone.
-    constexpr std::string_view not_in_days =
+    const std::string not_in_days =
         "b.at >= least(date_trunc('day', r.moment, 'UTC'), (SELECT coalesce(max(s.done_until), '-infinity') "
         "FROM citadel.relation_state s WHERE s.step = 'day'))";
     std::string sizes;

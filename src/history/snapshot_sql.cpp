@@ -96,9 +96,22 @@ const std::vector<Counter>& table_counters() {
     return counters;
 }
 
-constexpr std::string_view this_database = "(SELECT oid FROM pg_database WHERE datname = current_database())";
+const std::string this_database = "(SELECT oid FROM pg_database WHERE datname = current_database())";
 // Our own tables and other sessions' temporary ones are nobody's workload.
-constexpr std::string_view counted_schemas = "s.schemaname <> 'citadel' AND s.schemaname NOT LIKE 'pg\\_temp\\_%'";
+const std::string counted_schemas = "s.schemaname <> 'citadel' AND s.schemaname NOT LIKE 'pg\\_temp\\_%'";
+
+// What the snapshots of statements and of tables do with their counters. One of `falling` that is lower than it was
+// last seen tells of a reset.
+std::map<std::string_view, std::string> counter_texts(const std::vector<Counter>& counters,
+                                                      const std::vector<Counter>& falling) {
+    return {{"read_counters", join(counters, ", ", expression_as_name)},
+            {"any_lower", join(falling, " OR ", lower_than_last)},
+            {"last_counters", join(counters, ", ", last_as_name)},
+            {"differences", join(counters, ", ", difference)},
+            {"counters", join(counters, ", ", name)},
+            {"any_differs", join(counters, " OR ", differs_from_last)},
+            {"take_counters", join(counters, ", ", take_excluded)}};
+}
 
 } // namespace
 
@@ -106,6 +119,13 @@ std::string statement_snapshot_sql(const StatementSource& source) {
     const std::vector<Counter> counters = statement_counters(source.columns);
     const bool nested_apart = source.columns.count("toplevel") > 0;
     const bool dated = source.columns.count("stats_since") > 0;
+    std::map<std::string_view, std::string> texts = counter_texts(counters, counters);
+    texts["toplevel"] = nested_apart ? "s.toplevel" : "true AS toplevel";
+    texts["stats_since"] = dated ? "s.stats_since" : "NULL::timestamptz AS stats_since";
+    texts["schema"] = source.schema;
+    texts["this_database"] = this_database;
+    texts["most"] = std::to_string(max_statement_rows);
+    texts["sums"] = join(counters, ", ", sum);
     return fill(R"(
         WITH seen AS MATERIALIZED (
             SELECT s.userid AS user_id, s.queryid AS query_id, {toplevel}, {stats_since}, {read_counters}
@@ -134,19 +154,7 @@ std::string statement_snapshot_sql(const StatementSource& source) {
             RETURNING 1
         )
         SELECT count(*) FROM stored)",
-                {{"toplevel", nested_apart ? "s.toplevel" : "true AS toplevel"},
-                 {"stats_since", dated ? "s.stats_since" : "NULL::timestamptz AS stats_since"},
-                 {"schema", source.schema},
-                 {"this_database", this_database},
-                 {"most", std::to_string(max_statement_rows)},
-                 {"read_counters", join(counters, ", ", expression_as_name)},
-                 {"any_lower", join(counters, " OR ", lower_than_last)},
-                 {"last_counters", join(counters, ", ", last_as_name)},
-                 {"differences", join(counters, ", ", difference)},
-                 {"counters", join(counters, ", ", name)},
-                 {"any_differs", join(counters, " OR ", differs_from_last)},
-                 {"take_counters", join(counters, ", ", take_excluded)},
-                 {"sums", join(counters, ", ", sum)}});
+                texts);
 }
 
 std::string new_texts_sql(const StatementSource& source) {
@@ -171,6 +179,10 @@ std::string table_snapshot_sql() {
     std::vector<Counter> own = counters;
     own.erase(std::remove_if(own.begin(), own.end(), [](const Counter& c) { return c.first == "index_scans"; }),
               own.end());
+    std::map<std::string_view, std::string> texts = counter_texts(counters, own);
+    texts["counted_schemas"] = counted_schemas;
+    texts["most"] = std::to_string(max_measured_tables);
+    texts["any_positive"] = join(counters, " OR ", positive);
     return fill(R"(
         WITH seen AS MATERIALIZED (
             SELECT s.relid AS relation, s.schemaname AS schema_name, s.relname AS table_name, {read_counters}
@@ -205,16 +217,7 @@ std::string table_snapshot_sql() {
             FROM ranked RETURNING 1
         )
         SELECT count(*) FROM stored)",
-                {{"counted_schemas", counted_schemas},
-                 {"most", std::to_string(max_measured_tables)},
-                 {"read_counters", join(counters, ", ", expression_as_name)},
-                 {"any_lower", join(own, " OR ", lower_than_last)},
-                 {"last_counters", join(counters, ", ", last_as_name)},
-                 {"differences", join(counters, ", ", difference)},
-                 {"counters", join(counters, ", ", name)},
-                 {"any_differs", join(counters, " OR ", differs_from_last)},
-                 {"any_positive", join(counters, " OR ", positive)},
-                 {"take_counters", join(counters, ", ", take_excluded)}});
+                texts);
 }
 
 std::string adopt_index_usage_sql() {

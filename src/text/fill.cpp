@@ -11,7 +11,7 @@ constexpr std::string_view name_characters = "abcdefghijklmnopqrstuvwxyzABCDEFGH
 
 } // namespace
 
-std::string fill(std::string_view form, std::initializer_list<std::pair<std::string_view, std::string_view>> texts) {
+std::string fill(std::string_view form, const std::map<std::string_view, std::string>& texts) {
     std::string filled;
     for (std::size_t at = 0; at < form.size();) {
         const std::size_t begin = std::min(form.find('{', at), form.size());
@@ -23,7 +23,7 @@ std::string fill(std::string_view form, std::initializer_list<std::pair<std::str
             continue;
         }
         const std::string_view name = form.substr(begin + 1, end - begin - 1);
-        const auto* text = std::find_if(texts.begin(), texts.end(), [&](const auto& t) { return t.first == name; });
+        const auto text = texts.find(name);
         if (text == texts.end())
             throw std::logic_error("no text for {" + std::string(name) + "}");
         filled.append(text->second);
