@@ -138,7 +138,7 @@ COMMENT ON FUNCTION citadel.read_archive(bigint) IS
 -- A dump carries the OIDs of the database it was taken from, where they meant other relations. There names decide: of the
 -- source only while it is needed, since another relation may have got its name later.
 CREATE VIEW citadel.archive_relation AS
-SELECT e.archive_id, r.relation_oid,
+SELECT e.archive_id, h.here, r.relation_oid,
     CASE WHEN h.here THEN e.source_oid
         WHEN e.destination LIKE 'schema%' AND e.relation_oid IS NOT NULL THEN r.relation_oid
         WHEN e.state = 'copying' OR EXISTS (SELECT FROM citadel.lifecycle_operation AS o
@@ -156,6 +156,7 @@ REVOKE ALL ON citadel.archive_relation FROM PUBLIC;
 GRANT SELECT ON citadel.archive_relation TO pg_monitor;
 COMMENT ON VIEW citadel.archive_relation IS 'The relations of archives in this database, also after a dump was restored; NULL: none, or unknown here';
 COMMENT ON COLUMN citadel.archive_relation.archive_id IS 'The archive';
+COMMENT ON COLUMN citadel.archive_relation.here IS 'The OIDs in archive_entry are those of this database; false: of the one that the dump was taken from';
 COMMENT ON COLUMN citadel.archive_relation.relation_oid IS 'Table, foreign table or view with which it is read';
 COMMENT ON COLUMN citadel.archive_relation.source_oid IS 'The relation that was archived';
 COMMENT ON COLUMN citadel.archive_relation.target_oid IS 'The table into which it is restored';

@@ -52,11 +52,11 @@ namespace {
 
 // Of an archive that came with a dump: its OIDs become those of this database.
 void settle(pg::Spi& spi, std::int64_t archive_id) {
-    spi.execute("UPDATE citadel.archive_entry AS e SET relation_oid = h.relation_oid, source_oid = h.source_oid, "
-                "target_oid = h.target_oid, restored_oid = h.restored_oid, oids_since = pg_catalog.now() "
-                "FROM citadel.archive_relation AS h WHERE h.archive_id = e.archive_id AND e.archive_id = $1 "
-                "AND e.oids_since < (SELECT i.installed_at FROM citadel.installation AS i)",
-                {pg::arg(archive_id)});
+    spi.execute(
+        "UPDATE citadel.archive_entry AS e SET relation_oid = h.relation_oid, source_oid = h.source_oid, "
+        "target_oid = h.target_oid, restored_oid = h.restored_oid, oids_since = pg_catalog.now() "
+        "FROM citadel.archive_relation AS h WHERE h.archive_id = e.archive_id AND e.archive_id = $1 AND NOT h.here",
+        {pg::arg(archive_id)});
 }
 
 } // namespace

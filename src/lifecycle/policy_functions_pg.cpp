@@ -324,8 +324,7 @@ void settle_operations(pg::Spi& spi, std::int64_t policy_id) {
         SET subject_oid = coalesce(
             (SELECT h.relation_oid FROM citadel.archive_entry e JOIN citadel.archive_relation h USING (archive_id)
              WHERE e.archive_id = o.archive_id AND e.destination LIKE 'schema%'),
-            (SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-             WHERE n.nspname = o.subject_schema AND c.relname = o.subject_name)),
+            to_regclass(format('%I.%I', o.subject_schema, o.subject_name))::oid),
             detail = CASE WHEN o.detail ? 'staging' THEN o.detail || jsonb_build_object('staging',
                 coalesce(to_regclass(o.detail->>'staging_name')::oid, '4294967295'::oid)::text) ELSE o.detail END
         FROM citadel.lifecycle_policy p
