@@ -18,14 +18,18 @@ namespace {
 
 char* const* fault_setting = nullptr;
 
+// Until the latch is set, at most so long. Inside a guard.
+void doze(long milliseconds) {
+    (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, milliseconds, PG_WAIT_EXTENSION);
+    ResetLatch(MyLatch);
+    CHECK_FOR_INTERRUPTS();
+}
+
 void sleep_interruptibly(long milliseconds) {
     guard([milliseconds] {
         const TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), milliseconds);
-        for (long left = milliseconds; left > 0; left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end)) {
-            (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, left, PG_WAIT_EXTENSION);
-            ResetLatch(MyLatch);
-            CHECK_FOR_INTERRUPTS();
-        }
+        for (long left = milliseconds; left > 0; left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end))
+            doze(left);
     });
 }
 
@@ -33,11 +37,8 @@ void sleep_interruptibly(long milliseconds) {
 void wait_for_reload() {
     constexpr long look_ms = 1000;
     guard([] {
-        while (!ConfigReloadPending) {
-            (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, look_ms, PG_WAIT_EXTENSION);
-            ResetLatch(MyLatch);
-            CHECK_FOR_INTERRUPTS();
-        }
+        while (!ConfigReloadPending)
+            doze(look_ms);
     });
 }
 

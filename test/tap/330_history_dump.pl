@@ -57,7 +57,7 @@ append_to_file($slow, $script);
 
 $node->safe_psql('postgres', 'CREATE DATABASE copy; CREATE DATABASE copy_custom');
 # What the restore itself runs is not to become a sample of the copy before it is compared.
-local $ENV{PGOPTIONS} = '-c citadel_opt.slow_query_threshold=-1';
+$ENV{PGOPTIONS} = '-c citadel_opt.slow_query_threshold=-1';
 $node->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', $slow, $node->connstr('copy') ],
 	'psql restores without an error, with a scheduler running there');
 is($node->safe_psql('copy', $evidence), $before, 'all evidence is there');
