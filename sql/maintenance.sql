@@ -20,6 +20,9 @@ CREATE TABLE kept.small (x int) WITH (autovacuum_enabled = off);
 CREATE TABLE kept.parted (x int, y text) PARTITION BY RANGE (x);
 CREATE TABLE kept.parted_1 PARTITION OF kept.parted FOR VALUES FROM (0) TO (10000) WITH (autovacuum_enabled = off);
 CREATE TABLE kept.doubled (x int);
+-- It has the name of one of ours, and bounds that are no times.
+CREATE TABLE kept.sample (x text) PARTITION BY RANGE (x);
+CREATE TABLE kept.sample_1 PARTITION OF kept.sample FOR VALUES FROM ('a') TO ('m');
 INSERT INTO kept."odd ""name" SELECT g FROM generate_series(1, 5000) g;
 CREATE INDEX ON kept."odd ""name" (kept.spy(x));
 INSERT INTO kept.small SELECT g FROM generate_series(1, 500) g;

@@ -37,15 +37,24 @@ constexpr long first_pause_ms = 100;
 // parents, whatever its name.
 std::vector<std::string> expired_partitions(const std::vector<std::string>& tables, TimestampTz cutoff) {
     pg::Spi spi;
-    const pg::Rows rows = spi.query(
-        "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid "
-        "JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_class p ON p.oid = h.inhparent JOIN pg_namespace pn ON "
-        "pn.oid = "
-        "p.relnamespace, LATERAL (SELECT substring(pg_get_expr(c.relpartbound, c.oid) FROM 'TO \\(''([^'']+)''\\)')"
-        "::timestamptz) AS upper_bound (at) WHERE pn.nspname = 'citadel' AND p.relname = ANY ($1) AND upper_bound.at "
-        "<= $2 "
-        "ORDER BY upper_bound.at, 1",
-        {pg::arg_as(TEXTARRAYOID, pg::text_array_literal(tables)), pg::arg_timestamptz(cutoff)});
+    // Only ours are dates: the bounds of a table of the same name elsewhere may be anything, and are not to be read.
+    const pg::Rows rows =
+        spi.query(R"(
+        WITH ours AS MATERIALIZED (
+            SELECT format('%I.%I', n.nspname, c.relname) AS name, pg_get_expr(c.relpartbound, c.oid) AS bounds
+            FROM pg_inherits h
+            JOIN pg_class c ON c.oid = h.inhrelid
+            JOIN pg_namespace n ON n.oid = c.relnamespace
+            JOIN pg_class p ON p.oid = h.inhparent
+            JOIN pg_namespace pn ON pn.oid = p.relnamespace
+            WHERE pn.nspname = 'citadel' AND p.relname = ANY ($1)
+        )
+        SELECT o.name
+        FROM ours o
+        CROSS JOIN LATERAL (SELECT substring(o.bounds FROM 'TO \(''([^'']+)''\)')::timestamptz) AS upper_bound (at)
+        WHERE upper_bound.at <= $2
+        ORDER BY upper_bound.at, 1)",
+                  {pg::arg_as(TEXTARRAYOID, pg::text_array_literal(tables)), pg::arg_timestamptz(cutoff)});
     std::vector<std::string> names;
     for (std::size_t i = 0; i < rows.size(); ++i)
         names.push_back(rows.text(i, 0));
