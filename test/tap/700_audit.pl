@@ -97,6 +97,18 @@ whole('verified after a burst');
 cmp_ok(sql("SELECT count(*) FILTER (WHERE outcome = 'refused') + coalesce(sum(row_count) FILTER (WHERE action = 'note_refusal'), 0) FROM citadel.audit_log"),
 	'==', 144, 'a burst that finds no place is counted');
 
+# A database without a scheduler, or one that is dropped, keeps the room for ten minutes.
+$node->safe_psql('postgres', 'CREATE DATABASE unread');
+create_citadel($node, 'unread');
+$node->safe_psql('postgres', "ALTER SYSTEM SET citadel_opt.databases = 'app, copy, copy2'");
+$node->reload;
+ok(eventually(20, sub { !scheduler_pid($node, 'unread') }), 'a database has no scheduler');
+$node->psql('unread', "SELECT citadel.release_hold($_, 'x')", on_error_stop => 0) foreach 1 .. 130;
+$node->safe_psql('postgres', 'DROP DATABASE unread');
+$node->psql('app', "SET citadel_opt.debug_clock_offset = '11min'; SELECT citadel.release_hold(4711, 'x')");
+sql('SELECT * FROM citadel.verify_audit_log()');
+is(sql("SELECT count(*) FROM citadel.audit_log WHERE action = 'release_hold' AND outcome = 'refused'"), '1', 'then others have it');
+
 # Killed while linking, and between writing and commit.
 my $before = sql('SELECT entries FROM citadel.verify_audit_log()');
 set_fault($node, 'audit.linked:crash');
