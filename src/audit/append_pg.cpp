@@ -28,6 +28,7 @@ namespace {
 
 constexpr const char* memory_name = "citadel_opt audit";
 constexpr std::size_t places = 128; // of refusals between two rounds of the schedulers, in the whole cluster
+constexpr TimestampTz forgotten_after = 10 * USECS_PER_MINUTE; // nobody reads that database
 
 struct Record {
     std::uint64_t number; // 0: free
@@ -88,6 +89,13 @@ void put(char* place, std::size_t size, const std::string& text) {
     const int length = pg_mbcliplen(text.c_str(), static_cast<int>(text.size()), static_cast<int>(size) - 1);
     memcpy(place, text.c_str(), static_cast<std::size_t>(length));
     place[length] = '\0';
+}
+
+// One that is free, or the oldest when that has waited too long for its scheduler; else nullptr. Under the lock.
+Record* free_place(TimestampTz now) {
+    Record* oldest = std::min_element(std::begin(shared->records), std::end(shared->records),
+                                      [](const Record& a, const Record& b) { return a.number < b.number; });
+    return oldest->number == 0 || oldest->at + forgotten_after < now ? oldest : nullptr;
 }
 
 pg::Arg text_or_null(const std::string& text) {
@@ -152,14 +160,14 @@ void note_refusal(const Entry& entry, const pg::Error& error) noexcept {
         return;
     // Memory work alone: the transaction is in the middle of an error.
     LWLockAcquire(shared_lock, LW_EXCLUSIVE);
-    Record* place = std::find_if(std::begin(shared->records), std::end(shared->records),
-                                 [](const Record& record) { return record.number == 0; });
-    if (place == std::end(shared->records)) {
+    const TimestampTz now = pg::now();
+    Record* place = free_place(now);
+    if (place == nullptr || place->number != 0)
         ++shared->lost;
-    } else {
+    if (place != nullptr) {
         place->database = MyDatabaseId;
         place->subject = entry.subject;
-        place->at = pg::now();
+        place->at = now;
         put(place->actor, sizeof(place->actor), entry.actor);
         put(place->action, sizeof(place->action), entry.action);
         put(place->schema, sizeof(place->schema), entry.subject_schema);

@@ -157,6 +157,16 @@ is(sql('SELECT count(*) > 0, min(first_seq) FROM citadel.audit_seal'), 't|1', 't
 whole('the rest goes on from there', $head);
 cmp_ok(sql('SELECT entries FROM citadel.verify_audit_log()'), '<=', 2, 'and is short');
 
+# A broken log is left alone and said to be broken, and keeps the job from nothing else.
+sql('CREATE TABLE unknown AS SELECT g FROM generate_series(1, 2000) g');
+sql("ALTER TABLE citadel.audit_entry DISABLE TRIGGER audit_guard; UPDATE citadel.audit_entry SET detail = detail || '{\"forged\": 1}'");
+$run = sql("SELECT citadel.run_job('maintain')");
+($status, $out, $err) = $node->psql('app', "CALL citadel.wait_for_job($run)");
+like($err, qr/the audit log is broken/, 'the maintain job fails while the log is broken');
+is(sql("SELECT count(*) FROM citadel.maintenance_action WHERE relation_name = 'unknown' AND run_id = $run"), '1', 'and has looked after tables');
+sql("UPDATE citadel.audit_entry SET detail = detail - 'forged'; ALTER TABLE citadel.audit_entry ENABLE ALWAYS TRIGGER audit_guard");
+whole('put back');
+
 # Dump and restore.
 sql(entry('more', $_)) foreach 1 .. 20;
 sql('SELECT * FROM citadel.verify_audit_log()');
