@@ -127,16 +127,17 @@ struct Open {
     Place lower = open_low, upper = open_high;
     bool waits = false;
     std::string why;
+    std::string begun_to; // destination of the archive it has begun; empty: none
 };
 
 // `impatient`: somebody asked for this run, so pauses after failures do not count; a quarantine does.
 std::vector<Open> open_operations(const Policy& policy, std::int64_t now, bool impatient) {
     pg::Spi spi;
     const pg::Rows rows =
-        spi.query("SELECT operation_id, kind, state, subject_oid, format('%I.%I', subject_schema, subject_name), "
-                  "detail->>'lower', "
-                  "detail->>'upper', coalesce(not_before > $2, false), last_error FROM citadel.lifecycle_operation "
-                  "WHERE policy_id = $1 AND finished_at IS NULL ORDER BY operation_id",
+        spi.query("SELECT operation_id, kind, o.state, subject_oid, format('%I.%I', subject_schema, subject_name), "
+                  "detail->>'lower', detail->>'upper', coalesce(not_before > $2, false), last_error, "
+                  "coalesce(a.destination, '') FROM citadel.lifecycle_operation o LEFT JOIN citadel.archive_entry a "
+                  "USING (archive_id) WHERE o.policy_id = $1 AND finished_at IS NULL ORDER BY operation_id",
                   {pg::arg(policy.id), pg::arg_timestamptz(now)});
     std::vector<Open> open;
     for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -150,6 +151,7 @@ std::vector<Open> open_operations(const Policy& policy, std::int64_t now, bool i
         one.upper = rows.is_null(i, 6) ? open_high : rows.int64(i, 6);
         one.waits = rows.boolean(i, 7) && (!impatient || one.state == "quarantined");
         one.why = rows.text(i, 8);
+        one.begun_to = rows.text(i, 9);
         open.push_back(std::move(one));
     }
     return open;
@@ -170,27 +172,38 @@ Step step_of(Action action, const Open& operation, const std::string& lock, cons
     return step;
 }
 
+std::string outside_hours(const Policy& policy) {
+    return "outside the hours " + policy.allowed_hours;
+}
+
 // What is left of a table of collected rows: like a partition that was detached.
-void add_expiry(const Policy& policy, const Open& operation, std::vector<Step>& steps) {
+void add_expiry(const Policy& policy, const Zone& zone, std::int64_t now, const Open& operation,
+                std::vector<Step>& steps) {
     const std::string lock = "ACCESS EXCLUSIVE on " + operation.name;
     const std::string reason = "rows collected from " + relation_name(policy);
     if (operation.state == "undoing")
         return steps.push_back(step_of(Action::undo, operation, lock, "asked for"));
-    const bool archives = policy.on_expiry == OnExpiry::archive;
-    std::size_t first = steps.size();
+    // What has begun to be archived goes on as it began, whatever the policy says now.
+    const bool archives = !operation.begun_to.empty() || policy.on_expiry == OnExpiry::archive;
+    const std::string& destination = operation.begun_to.empty() ? policy.archive_to : operation.begun_to;
+    const std::size_t before = steps.size();
     if (operation.state == "planned" || operation.state == "detached")
         steps.push_back(step_of(Action::close_to_writers, operation, lock, reason));
     if (archives && operation.state != "quarantined" && operation.state != "dropping") {
         steps.push_back(step_of(Action::archive, operation, "ACCESS SHARE on " + operation.name, reason));
         steps.push_back(step_of(Action::verify, operation, "ACCESS SHARE on " + operation.name, reason));
     }
-    if (!archives || policy.archive_to.rfind("schema", 0) != 0)
-        steps.push_back(step_of(Action::drop, operation, lock, "its copy is verified and its quarantine over"));
-    if (archives && !policy.archive_enabled && first < steps.size())
-        for (; first < steps.size(); ++first)
-            steps[first].blocked = "archiving is switched off in the policy";
+    if (!archives || destination.rfind("schema", 0) != 0)
+        steps.push_back(step_of(Action::drop, operation, lock,
+                                archives ? "its copy is verified and its quarantine over" : "the policy says drop"));
+    if (archives && !policy.archive_enabled)
+        for (std::size_t i = before; i < steps.size(); ++i)
+            steps[i].blocked = "archiving is switched off in the policy";
     if (!policy.drop_enabled && !steps.empty() && steps.back().action == Action::drop)
         steps.back().blocked = "dropping is switched off in the policy";
+    if (!hours_allow(policy, now, zone))
+        for (std::size_t i = before; i < steps.size(); ++i)
+            steps[i].blocked = outside_hours(policy);
 }
 
 std::string keep_blocked(const Policy& policy, const Zone& zone, std::int64_t now) {
@@ -207,7 +220,7 @@ std::string keep_blocked(const Policy& policy, const Zone& zone, std::int64_t no
     if (reason.empty() && policy.on_expiry == OnExpiry::archive)
         reason = archive::destination_problem(policy.archive_to, policy.archive_tablespace, policy.owner);
     if (reason.empty() && !hours_allow(policy, now, zone))
-        reason = "outside the hours " + policy.allowed_hours;
+        reason = outside_hours(policy);
     return reason.empty() ? brake() : reason;
 }
 
@@ -216,7 +229,7 @@ void plan_kept(const Policy& policy, const Zone& zone, std::int64_t now, const s
     bool moving = false;
     for (const Open& operation : open) {
         if (operation.kind == "expire")
-            add_expiry(policy, operation, steps);
+            add_expiry(policy, zone, now, operation, steps);
         if (operation.kind == "move_rows") {
             moving = true;
             steps.push_back(step_of(Action::move_rows, operation, "ROW EXCLUSIVE on " + operation.name,

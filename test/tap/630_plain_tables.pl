@@ -108,6 +108,21 @@ foreach my $case ([ 'timestamptz', 1 ], [ 'timestamptz', 0 ], [ 'timestamp', 1 ]
 	sql("SELECT citadel.alter_lifecycle_policy($policy, archive_enabled => true)");
 	run_fails_nowhere($table, 'now');
 	is(live($node, $table), '1|1', 'moved');
+	# What was collected keeps to the hours, too, and goes where it was begun to go.
+	($table, $policy) = plain_table(policy => "retain => '12 months', plain_table => 'keep', archive_to => 'file:$archives/hours', on_expiry => 'archive'");
+	sql("SELECT citadel.alter_lifecycle_policy($policy, quarantine => '1 second')");
+	run_fails_nowhere($table, 'collected and copied');
+	my $waiting = "SELECT count(*) FROM citadel.lifecycle_step WHERE policy_id = $policy AND state = 'quarantined'";
+	is(sql($waiting), '2', 'its copies are in quarantine');
+	sql("SELECT citadel.alter_lifecycle_policy($policy, allowed_hours => '$hours', archive_to => 'schema')");
+	ok(eventually(10, sub { sql("SELECT count(*) FROM citadel.lifecycle_operation WHERE policy_id = $policy AND not_before > now()") eq '0' }), 'which is over');
+	like(sql("SELECT string_agg(DISTINCT blocked, ' ') FROM citadel.preview_lifecycle('$table')"), qr/outside the hours/, 'the drop waits for its hours');
+	run_fails_nowhere($table, 'outside the hours');
+	is(sql($waiting), '2', 'nothing was dropped');
+	sql("SELECT citadel.alter_lifecycle_policy($policy, allowed_hours => '')");
+	run_fails_nowhere($table, 'now');
+	is(sql($waiting), '0', 'what was copied to files is dropped, whatever the policy says of those to come');
+	is(archived($node, $table), '300|300', 'its rows are in files');
 	# Obstacles.
 	($table, $policy) = plain_table();
 	sql("SET ROLE owner; CREATE TABLE app.child (id int REFERENCES $table)");
