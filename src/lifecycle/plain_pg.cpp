@@ -207,9 +207,6 @@ void add_expiry(const Policy& policy, const Zone& zone, std::int64_t now, const 
 }
 
 std::string keep_blocked(const Policy& policy, const Zone& zone, std::int64_t now) {
-    if (!policy.at_home)
-        return "this is a restored or cloned database: citadel.resume_lifecycle_policy() says that it is one of its "
-               "own";
     if (policy.on_expiry == OnExpiry::drop && !policy.drop_enabled)
         return "dropping is switched off in the policy";
     if (policy.on_expiry == OnExpiry::archive && !policy.archive_enabled)
@@ -279,9 +276,7 @@ void plan_conversion(const Policy& policy, const std::vector<Open>& open, std::v
     step.target = relation_name(policy);
     step.lock = "ACCESS EXCLUSIVE, shortly, on " + step.target;
     step.reason = "the policy asks for a partitioned table";
-    step.blocked = !policy.create_enabled ? "creating is switched off in the policy"
-                   : !policy.at_home      ? "this is a restored or cloned database"
-                                          : convert_obstacle(policy);
+    step.blocked = policy.create_enabled ? convert_obstacle(policy) : "creating is switched off in the policy";
     steps.push_back(std::move(step));
 }
 
@@ -324,6 +319,9 @@ std::vector<Step> plan(const Policy& policy, std::int64_t now, bool impatient) {
                 steps.push_back(step_of(Action::split, operation, "ACCESS EXCLUSIVE, shortly, on " + operation.name,
                                         "under way, " + operation.state));
     }
+    if (const std::string elsewhere = not_at_home(policy); !elsewhere.empty())
+        for (Step& step : steps)
+            step.blocked = elsewhere;
     return steps;
 }
 

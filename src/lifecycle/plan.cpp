@@ -80,9 +80,8 @@ class Planner {
 
   private:
     std::string destructive_block(bool enabled, const char* what) const {
-        if (!policy_.at_home)
-            return "this database was restored or cloned: resume_lifecycle_policy(" + std::to_string(policy_.id) +
-                   ") first";
+        if (std::string elsewhere = not_at_home(policy_); !elsewhere.empty())
+            return elsewhere;
         if (!enabled)
             return std::string("the policy has ") + what + " switched off";
         if (!hours_allow(policy_, facts_.now, zone_))
@@ -163,10 +162,9 @@ class Planner {
             made.lower = lower;
             made.upper = upper;
             made.subject = default_->oid;
-            if (!policy_.create_enabled)
-                made.blocked = "the policy has making partitions switched off";
-            else if (!facts_.brake.empty())
-                made.blocked = facts_.brake;
+            made.blocked = not_at_home(policy_);
+            if (made.blocked.empty())
+                made.blocked = policy_.create_enabled ? facts_.brake : "the policy has making partitions switched off";
             steps_.push_back(made);
         }
     }
@@ -262,7 +260,7 @@ class Planner {
 
         const bool undo = state == "undoing";
         if (undo) {
-            add(Action::undo, attach_lock(), "the expiry is being undone", {});
+            add(Action::undo, attach_lock(), "the expiry is being undone", not_at_home(policy_));
             return;
         }
         if (state == "planned" || state == "detaching")
@@ -412,6 +410,12 @@ std::optional<Place> covered_until(const Facts& facts) {
         partition = covering(sorted, place);
     }
     return place;
+}
+
+std::string not_at_home(const Policy& policy) {
+    if (policy.at_home)
+        return {};
+    return "this database was restored or cloned: resume_lifecycle_policy(" + std::to_string(policy.id) + ") first";
 }
 
 bool hours_allow(const Policy& policy, std::int64_t now, const Zone& zone) {

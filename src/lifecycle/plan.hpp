@@ -4,6 +4,7 @@
 
 #include "lifecycle/model.hpp"
 
+#include <string>
 #include <vector>
 
 namespace citadel::lifecycle {
@@ -33,6 +34,10 @@ std::optional<Place> cutoff(const Facts& facts, const Zone& zone);
 // How far from now the partitions reach without a gap: the first place at or after now that none covers. open_high when
 // there is no end; nothing when not even now is covered. For an integer column, from its highest value.
 std::optional<Place> covered_until(const Facts& facts);
+
+// Why nothing may be moved or dropped in a restored or cloned database, where the OIDs of what was going on may be
+// those of other tables; empty where the policy is at home.
+std::string not_at_home(const Policy& policy);
 
 // Whether the policy's hours allow moving rows now.
 bool hours_allow(const Policy& policy, std::int64_t now, const Zone& zone);

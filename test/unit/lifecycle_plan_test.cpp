@@ -288,6 +288,10 @@ TEST(LifecyclePlan, GoesOnWhereAnOperationStands) {
     operation.holds.clear();
     EXPECT_EQ(at("dropping"), (Lines{"drop 1"}));
     EXPECT_EQ(at("undoing"), (Lines{"undo 1"}));
+    facts.policy.at_home = false; // the OID may be that of another table
+    for (const char* state : {"detaching", "detached", "closed", "copying", "verifying", "quarantined", "undoing"})
+        EXPECT_EQ(at(state).front().back(), '!') << state;
+    facts.policy.at_home = true;
     operation.not_before = nov_21 + 1; // after a failure
     EXPECT_EQ(at("closed"), (Lines{"archive 1 !", "verify 1 !", "drop 1 !"}));
 }
@@ -336,6 +340,10 @@ TEST(LifecyclePlan, RowsInTheDefaultPartition) {
     facts.default_places = {d(9780), d(9900), d(9900) + 1};
     facts.default_is_empty = false;
     EXPECT_EQ(told(facts), (Lines{"move rows out of default [9770, 9801)", "move rows out of default [9893, 9921)"}));
+    facts.policy.at_home = false; // an interrupted move knows the table it fills by its OID
+    EXPECT_EQ(told(facts),
+              (Lines{"move rows out of default [9770, 9801) !", "move rows out of default [9893, 9921) !"}));
+    facts.policy.at_home = true;
     // Rows of a period that is to be made anyway: made by moving them.
     facts.partitions = {range(1, nov_1, dec_1), fallback(9)};
     facts.default_places = {d(9840)};
