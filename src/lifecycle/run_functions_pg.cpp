@@ -231,6 +231,15 @@ CITADEL_FUNCTION(citadel_undo_expiry) {
         if (state.rfind("ended", 0) == 0)
             pg::raise(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "expiry " + std::to_string(id) + " has " + state, {},
                       "citadel.restore_archive() brings an archive back.");
+        const std::string policy = std::to_string(found->policy.id);
+        if (!found->active || !found->policy.at_home)
+            pg::raise(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                      "lifecycle policy " + policy +
+                          (found->active ? " is not meant for this restored or cloned database yet" : " is suspended") +
+                          ": nothing of it is undone now",
+                      {},
+                      "Call citadel.resume_lifecycle_policy(" + policy + ") first; citadel.alter_lifecycle_policy(" +
+                          policy + ", drop_enabled => false) keeps everything else from being dropped then.");
         const pg::RoleScope superuser(BOOTSTRAP_SUPERUSERID);
         pg::Spi spi;
         spi.execute(
