@@ -26,7 +26,7 @@ COMMENT ON COLUMN citadel.ddl_log.command IS 'Tag of the innermost command, as C
 COMMENT ON COLUMN citadel.ddl_log.object_class IS 'Catalogue of the object, as pg_class.';
 COMMENT ON COLUMN citadel.ddl_log.kind IS 'pg_class.relkind of a relation.';
 COMMENT ON COLUMN citadel.ddl_log.object_name IS
-    'Its name when it was dropped, or when the scheduler looked; what is no relation by its identity, at most 63 bytes of it.';
+    'Its name when it was dropped, or when the scheduler looked; what is no relation by its identity, at most 63 characters of it.';
 COMMENT ON COLUMN citadel.ddl_log.relation IS
     'The table concerned: of an index, a trigger, a constraint, a policy, or the relation itself; NULL when unknown.';
 

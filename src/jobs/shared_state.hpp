@@ -90,7 +90,7 @@ bool discard(Ticket ticket);
 // In the new worker, before it connects: claims the slot and has it given back at exit, after the process has left the
 // list of the database's users. False when the slot has moved on or the database is paused: leave at once.
 bool attach(Ticket ticket);
-// The slot of this process; nullptr when it is no worker of ours. Own figures are written with update_own().
+// The slot of this process; nullptr when it is no worker of ours. Its figures are written by the functions below.
 const Slot* own();
 bool stop_requested();
 bool take_jobs_changed();

@@ -105,7 +105,7 @@ COMMENT ON COLUMN citadel.hold.schema_name IS 'Its schema when last looked at';
 COMMENT ON COLUMN citadel.hold.relation_name IS 'Its name when last looked at';
 COMMENT ON COLUMN citadel.hold.from_time IS 'Start of the time that is held, inclusive; NULL: from the beginning';
 COMMENT ON COLUMN citadel.hold.to_time IS 'End of the time that is held, exclusive; NULL: without end';
-COMMENT ON COLUMN citadel.hold.predicate IS 'Only rows for which this SQL condition is true; NULL: all rows of that time';
+COMMENT ON COLUMN citadel.hold.predicate IS 'Only rows for which this SQL condition is true or unknown; NULL: all rows of that time';
 COMMENT ON COLUMN citadel.hold.reason IS 'Why it was placed';
 COMMENT ON COLUMN citadel.hold.placed_by IS 'Session user who placed it';
 COMMENT ON COLUMN citadel.hold.placed_at IS 'When it was placed';

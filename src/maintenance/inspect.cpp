@@ -87,7 +87,7 @@ std::optional<Proposal> dead_rows(const TableFacts& facts) {
                     {{"rows", facts.rows}, {"dead_rows", facts.dead_rows}}};
 }
 
-// autovacuum freezes at freeze_max_age by itself, even where it is off; twice that age means that it cannot.
+// autovacuum freezes at freeze_max_age by itself, even where it is off; half as much again means that it cannot.
 std::optional<Proposal> old_rows(const TableFacts& facts) {
     constexpr double allowed_factor = 1.5;
     if (facts.xid_age < allowed_factor * facts.freeze_max_age)

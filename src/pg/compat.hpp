@@ -131,15 +131,6 @@ inline int my_proc_number() {
 #endif
 }
 
-// Local transaction id of this backend; changes with every transaction.
-inline LocalTransactionId my_local_transaction_id() {
-#if PG_VERSION_NUM >= 170000
-    return MyProc->vxid.lxid;
-#else
-    return MyProc->lxid;
-#endif
-}
-
 inline void standard_or_previous_executor_run(ExecutorRun_hook_type previous, QueryDesc* query, ScanDirection direction,
                                               uint64 count, bool execute_once) {
 #if PG_VERSION_NUM >= 180000

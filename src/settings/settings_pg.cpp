@@ -183,7 +183,7 @@ const Setting table[] = {
     {"citadel_opt.debug_clock_offset", Int{&debug_clock_offset_ms, INT_MIN, INT_MAX}, PGC_SUSET,
      GUC_UNIT_MS | GUC_NOT_IN_SAMPLE | GUC_NO_SHOW_ALL, "Shifts the clock of citadel_opt, for tests.", nullptr},
     {"citadel_opt.debug_fault", String{&debug_fault, ""}, PGC_SUSET, GUC_NOT_IN_SAMPLE | GUC_NO_SHOW_ALL,
-     "Arms a fault point, for tests.", "name:error, name:crash or name:sleep=MILLISECONDS."},
+     "Arms a fault point, for tests.", "name:error, name:crash, name:sleep=MILLISECONDS or name:wait."},
     {"citadel_opt.debug_overhead", Real{&debug_overhead, -1.0, 1.0}, PGC_SIGHUP, GUC_NOT_IN_SAMPLE | GUC_NO_SHOW_ALL,
      "The share of time that capture is to believe it takes, for tests.", "-1: what it measures."},
 };
