@@ -49,6 +49,7 @@ SELECT citadel.create_lifecycle_policy('lc.ev', 'at', retain => '3 days');
 SELECT citadel.create_lifecycle_policy('lc.ev', 'at', retain => 'never');
 SELECT citadel.create_lifecycle_policy('lc.ev', 'at', on_expiry => 'burn');
 SELECT citadel.create_lifecycle_policy('lc.ev', 'at', quarantine => '-1 day');
+SELECT citadel.create_lifecycle_policy('lc.ev', 'at', quarantine => '10000000 years');
 SELECT citadel.create_lifecycle_policy('lc.ev', 'at', time_zone => 'Mars/Olympus');
 SELECT citadel.create_lifecycle_policy('lc.ev', 'at', allowed_hours => 'at night');
 SELECT citadel.create_lifecycle_policy('lc.ev', 'at', archive_to => 'moon:base');

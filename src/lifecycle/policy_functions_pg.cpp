@@ -173,6 +173,8 @@ void understand(const Target& target, Wanted& wanted) {
         invalid("a table that is kept plain has no partitions to detach", "on_expiry can be archive or drop.");
     if (policy.quarantine_us < 0)
         invalid("quarantine must not be negative");
+    if (policy.quarantine_us > longest_interval)
+        invalid("quarantine must be at most 100 years");
     if (!policy.allowed_hours.empty() && !parse_hours(policy.allowed_hours))
         invalid("allowed_hours \"" + policy.allowed_hours + "\" is not of the form 22:00-05:00");
     if (policy.on_expiry == OnExpiry::archive) {

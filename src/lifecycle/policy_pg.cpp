@@ -22,7 +22,8 @@ namespace {
 constexpr const char* select_policies =
     "SELECT p.policy_id, p.version, c.oid, c.relowner, n.nspname, c.relname, p.schema_name, p.relation_name, "
     "p.time_column, p.column_kind, p.table_mode, p.partition_interval, p.premake, p.retain, p.on_expiry, "
-    "p.archive_to, p.archive_tablespace, (extract(epoch FROM p.quarantine) * 1000000)::bigint, p.time_zone, "
+    "p.archive_to, p.archive_tablespace, (least(extract(epoch FROM p.quarantine), 1e12) * 1000000)::bigint, "
+    "p.time_zone, "
     "p.default_partition, p.allowed_hours, p.create_enabled, p.detach_enabled, p.archive_enabled, p.drop_enabled, "
     "p.extend_keys, p.split_after_conversion, h.here, p.status = 'active' "
     "FROM citadel.lifecycle_policy p "
