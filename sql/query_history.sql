@@ -82,6 +82,7 @@ SELECT citadel.query_history(NULL);
 SELECT citadel.query_history(1, step => '59 seconds');
 SELECT citadel.query_history(1, step => '1 month');
 SELECT citadel.query_history(1, now(), now() - interval '1 hour');
+SELECT citadel.query_history(1, '-infinity');
 SELECT citadel.plan_history(NULL);
 SELECT count(*) FROM citadel.query_history(1), citadel.plan_history(1);
 DROP ROLE history_own, history_other;

@@ -31,24 +31,11 @@ CREATE FUNCTION citadel.query_history(query_id bigint, from_time timestamptz DEF
                                       step interval DEFAULT NULL) RETURNS SETOF citadel.query_history_step
     LANGUAGE sql STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp
     AS $$
-    SELECT citadel.raise_error('22023', 'query_id must not be NULL') WHERE query_id IS NULL
-    UNION ALL
-    SELECT citadel.raise_error('22023', 'step must be at least a minute and have no months', 'step is ' || step || '.')
-    WHERE step < interval '1 minute' OR extract(month FROM step) <> 0 OR extract(year FROM step) <> 0
-    UNION ALL
-    SELECT citadel.raise_error('22023', 'from_time must be before to_time')
-    WHERE coalesce(from_time, coalesce(to_time, citadel.history_clock()) - interval '1 day')
-        >= coalesce(to_time, citadel.history_clock());
+    SELECT citadel.raise_error('22023', 'query_id must not be NULL') WHERE query_id IS NULL;
 
     WITH asked AS MATERIALIZED (
-        SELECT w.from_time, w.to_time,
-            coalesce(step, CASE WHEN w.to_time - w.from_time <= interval '3 hours' THEN interval '1 minute'
-                WHEN w.to_time - w.from_time <= interval '2 days' THEN interval '10 minutes'
-                WHEN w.to_time - w.from_time <= interval '14 days' THEN interval '1 hour'
-                ELSE interval '1 day' END) AS step
-        FROM (SELECT coalesce(query_history.from_time, coalesce(query_history.to_time, clock.now) - interval '1 day') AS from_time,
-                coalesce(query_history.to_time, clock.now) AS to_time
-              FROM (SELECT citadel.history_clock() AS now) AS clock) AS w
+        SELECT w.begins AS from_time, w.ends AS to_time, w.step_length AS step
+        FROM citadel.history_window(from_time, to_time, step, NULL) AS w
     ), bucket AS MATERIALIZED (
         SELECT date_bin(a.step, b.at, '2000-01-01 00:00:00+00') AS begins, b.*
         FROM asked AS a, citadel.statement_buckets(query_id, a.from_time, a.to_time, a.step) AS b
@@ -77,7 +64,7 @@ COMMENT ON FUNCTION citadel.query_history(bigint, timestamptz, timestamptz, inte
     'What a statement did from from_time (NULL: a day before to_time) to to_time (NULL: now), in steps (NULL: a minute up to 3 '
     'hours, 10 minutes up to 2 days, an hour up to 14 days, else a day; aligned to UTC), as far as the caller may see it. Steps in '
     'which it did not run have no row; what is older than citadel_opt.minute_retention is known by the hour, later by the day. '
-    'Times in milliseconds. Raises 22023 for a query_id that is NULL, a step under a minute or with months, and an empty window.';
+    'Times in milliseconds. Raises 22023 for a query_id that is NULL, a step under a minute or with months, and an empty or infinite window.';
 
 CREATE TYPE citadel.plan_history_row AS (
     plan_id bigint,

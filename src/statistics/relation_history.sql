@@ -3,27 +3,6 @@
 -- Sizes are known where something happened, so what is added up over partitions are the changes of size, not the sizes:
 -- the parts need not have been measured at the same time.
 
-CREATE FUNCTION citadel.history_window(from_time timestamptz, to_time timestamptz, step interval, finest interval,
-        OUT begins timestamptz, OUT ends timestamptz, OUT step_length interval)
-    LANGUAGE sql STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp
-    AS $$
-    SELECT w.begins, w.ends, coalesce(step, greatest(finest, CASE WHEN w.ends - w.begins <= interval '3 hours' THEN interval '1 minute'
-        WHEN w.ends - w.begins <= interval '2 days' THEN interval '10 minutes'
-        WHEN w.ends - w.begins <= interval '14 days' THEN interval '1 hour'
-        ELSE interval '1 day' END))
-    FROM (SELECT coalesce(from_time, coalesce(to_time, clock.now) - interval '1 day') AS begins, coalesce(to_time, clock.now) AS ends
-          FROM (SELECT citadel.history_clock() AS now) AS clock) AS w
-    WHERE CASE WHEN step < interval '1 minute' OR extract(month FROM step) <> 0 OR extract(year FROM step) <> 0
-            THEN citadel.raise_error('22023', 'step must be at least a minute and have no months', 'step is ' || step || '.') IS NULL
-        WHEN w.begins >= w.ends THEN citadel.raise_error('22023', 'from_time must be before to_time') IS NULL
-        ELSE true END
-    $$;
-REVOKE ALL ON FUNCTION citadel.history_window(timestamptz, timestamptz, interval, interval) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION citadel.history_window(timestamptz, timestamptz, interval, interval) TO PUBLIC;
-COMMENT ON FUNCTION citadel.history_window(timestamptz, timestamptz, interval, interval) IS
-    'The window and step that a report was asked for, with defaults: the last day; steps of a minute up to 3 hours, 10 minutes up to '
-    '2 days, an hour up to 14 days, else a day, but not below finest. Raises 22023 for an empty window, a step under a minute or with months.';
-
 CREATE TYPE citadel.relation_member AS (
     relation_id bigint,
     subject oid,

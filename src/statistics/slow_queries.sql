@@ -177,6 +177,9 @@ CREATE FUNCTION citadel.analyze_slow_queries(since interval DEFAULT '1 day', min
     SELECT citadel.raise_error('22023', 'since must be a positive interval', 'since is ' || coalesce(since::text, 'NULL') || '.')
     WHERE since IS NULL OR since <= interval '0'
     UNION ALL
+    SELECT citadel.raise_error('22023', 'since must be at most 1000 years', 'since is ' || since || '.')
+    WHERE since > interval '1000 years'
+    UNION ALL
     SELECT citadel.raise_error('22023', 'max_rows must be a positive number',
                                'max_rows is ' || coalesce(max_rows::text, 'NULL') || '.')
     WHERE max_rows IS NULL OR max_rows <= 0
