@@ -54,6 +54,7 @@ class Mover : Task {
     void prepare();
     bool move();
     bool fits() const;
+    void refuse_to_end_with_nothing() const;
     std::string collecting_name() const;
     std::int64_t batch();
     std::string batch_statement(const std::string& rest) const;
@@ -192,13 +193,31 @@ std::int64_t Mover::batch() {
     pg::fault_point("lifecycle_move_batch");
     jobs::checkpoint();
     if (by_index_) {
-        if (picked == 0)
+        // Rows that a trigger keeps are picked again and again.
+        if (picked == 0 || (moved == 0 && last == cursor_))
             return -1;
         cursor_ = last;
     } else {
         page_ += size;
     }
     return by_index_ ? picked : size;
+}
+
+// Where nothing could be moved although there are rows, a trigger keeps them: the periods behind this one have to wait,
+// and somebody has to know.
+void Mover::refuse_to_end_with_nothing() const {
+    if (detail_number(row_.id, "moved") > 0)
+        return;
+    const std::string held = held_condition(policy_);
+    const std::string condition = range_condition(policy_, row_.lower, row_.upper);
+    const pg::RoleScope owner(policy_.owner);
+    pg::Spi spi;
+    if (!spi.query("SELECT 1 FROM ONLY " + table_ + " WHERE " + condition +
+                   (held.empty() ? std::string() : " AND NOT (" + held + ")") + " LIMIT 1")
+             .empty())
+        pg::raise(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                  "no expired row of " + table_ + " can be moved: a trigger keeps them", {},
+                  "Let the trigger go, or end it with citadel.cancel_operation(" + std::to_string(row_.id) + ").");
 }
 
 bool Mover::move() {
@@ -226,6 +245,8 @@ bool Mover::move() {
     // Unless it was cancelled in this moment.
     if (operation::read(row_.id).state == "cancelling")
         return false;
+    if (!other)
+        refuse_to_end_with_nothing();
     note_batches();
     enter("indexing");
     jobs::checkpoint();

@@ -132,6 +132,20 @@ foreach my $case ([ 'timestamptz', 1 ], [ 'timestamptz', 0 ], [ 'timestamp', 1 ]
 	like(sql("SELECT blocked FROM citadel.preview_lifecycle('$table')"), qr/row level security/, 'so are rows that are hidden from the owner');
 }
 
+# Rows that a trigger keeps stay, with an index on time and without one; the job goes on, and says so when nothing else is left.
+foreach my $index (1, 0)
+{
+	my ($table, $policy) = plain_table(index => $index);
+	sql(qq{SET ROLE owner; CREATE FUNCTION app.keep$number() RETURNS trigger LANGUAGE plpgsql AS \$\$ BEGIN IF OLD.id IN (7, 185) THEN RETURN NULL; END IF; RETURN OLD; END \$\$;
+		CREATE TRIGGER keep BEFORE DELETE ON $table FOR EACH ROW EXECUTE FUNCTION app.keep$number()});
+	run_fails_nowhere($table, "rows that a trigger keeps, index $index");
+	is(sql("SELECT string_agg(id::text, ' ' ORDER BY id) FROM $table WHERE id < 186"), '7 185', "index $index: they stay, the others of their month go");
+	fails("CALL citadel.run_lifecycle('$table')", qr/no expired row of \Q$table\E can be moved: a trigger keeps them/, "index $index: then the job says what keeps it");
+	sql("SET ROLE owner; DROP TRIGGER keep ON $table");
+	run_fails_nowhere($table, 'without the trigger');
+	is(live($node, $table) . ' ' . archived($node, $table), '1|1 300|300', "index $index: they go as well");
+}
+
 # The owner's triggers run as the owner, restricted.
 {
 	my ($table, $policy) = plain_table();
