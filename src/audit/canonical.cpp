@@ -30,17 +30,6 @@ std::string canonical_form(const std::vector<std::optional<std::string>>& fields
     return bytes;
 }
 
-std::string hexadecimal(const unsigned char* bytes, std::size_t count) {
-    static constexpr char digits[] = "0123456789abcdef";
-    std::string text;
-    text.reserve(count * 2);
-    for (std::size_t i = 0; i < count; ++i) {
-        text.push_back(digits[bytes[i] >> 4U]);
-        text.push_back(digits[bytes[i] & 0xFU]);
-    }
-    return text;
-}
-
 std::string format_head(long long seq, const std::string& hash) {
     return std::to_string(seq) + ":" + hash;
 }

@@ -1,7 +1,6 @@
 // The byte string whose SHA-256 is an entry's hash. No two different entries have the same one.
 #pragma once
 
-#include <cstddef>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,9 +11,6 @@ namespace citadel::audit {
 // significant first, then its bytes; a NULL is the length 0xFFFFFFFF alone. The format's name comes first, so that a
 // later format cannot be mistaken for this one.
 std::string canonical_form(const std::vector<std::optional<std::string>>& fields);
-
-// Lower-case hexadecimal.
-std::string hexadecimal(const unsigned char* bytes, std::size_t count);
 
 // A head as it is published: "SEQ:HASH", SEQ decimal, HASH 64 hexadecimal digits. The sequence number may be missing.
 struct Head {

@@ -11,6 +11,7 @@
 #include "pg/subtransaction.hpp"
 #include "pg/tuplestore.hpp"
 #include "settings/settings.hpp"
+#include "text/hex.hpp"
 
 #include <set>
 

@@ -2,6 +2,7 @@
 
 #include "pg/guard.hpp"
 #include "pg/name.hpp"
+#include "text/hex.hpp"
 
 extern "C" {
 #include "access/table.h"
@@ -253,6 +254,13 @@ Oid find_relation(const std::string& schema, const std::string& name) {
 
 std::string quoted(const std::string& schema, const std::string& name) {
     return pg::quote_identifier(schema) + "." + pg::quote_identifier(name);
+}
+
+std::string unique_digits() {
+    unsigned char random[8];
+    if (!pg_strong_random(random, sizeof random))
+        pg::raise(ERRCODE_INTERNAL_ERROR, "could not obtain random bytes");
+    return hexadecimal(random, sizeof random);
 }
 
 std::string free_name(const std::string& schema, const std::string& wanted, std::int64_t archive_id) {

@@ -84,6 +84,8 @@ Oid find_relation(const std::string& schema, const std::string& name);
 // `wanted`, shortened and numbered so that no relation or type of the schema has it.
 std::string free_name(const std::string& schema, const std::string& wanted, std::int64_t archive_id);
 std::string quoted(const std::string& schema, const std::string& name);
+// Sixteen digits that no other archive's place has: a copy of this database numbers its archives as we do.
+std::string unique_digits();
 
 // The source, with writers locked out until the transaction ends; raises 55000 when it is gone or has changed shape.
 OpenRelation open_source(pg::Spi& spi, const Entry& entry);

@@ -5,6 +5,7 @@
 #include "pg/fault.hpp"
 #include "pg/role.hpp"
 #include "settings/settings.hpp"
+#include "text/hex.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -57,15 +58,9 @@ class Sha256 {
         check(pg_cryptohash_update(context_, reinterpret_cast<const uint8*>(data), bytes));
     }
     std::string hex() {
-        static constexpr char digits[] = "0123456789abcdef";
         uint8 digest[PG_SHA256_DIGEST_LENGTH];
         check(pg_cryptohash_final(context_, digest, sizeof digest));
-        std::string text;
-        for (const uint8 byte : digest) {
-            text += digits[byte >> 4];
-            text += digits[byte & 15];
-        }
-        return text;
+        return hexadecimal(digest, sizeof digest);
     }
 
   private:
@@ -232,17 +227,7 @@ std::string new_location(const std::string& folder, const std::string& name) {
         std::string location;
         for (const std::string& step : steps_below(root_path(), folder))
             location += step + "/";
-        // Not a number alone: a copy of this database numbers its archives as we do.
-        static constexpr char digits[] = "0123456789abcdef";
-        unsigned char random[8];
-        if (!pg_strong_random(random, sizeof random))
-            pg::raise(ERRCODE_INTERNAL_ERROR, "could not obtain random bytes");
-        location += safe_name(name) + ".";
-        for (const unsigned char byte : random) {
-            location += digits[byte >> 4];
-            location += digits[byte & 15];
-        }
-        return location;
+        return location + safe_name(name) + "." + unique_digits();
     });
 }
 

@@ -144,12 +144,11 @@ void finish_verification(pg::Spi& spi, const Entry& entry) {
     complete(spi, entry, "verified");
 }
 
-std::string new_entry_location(const Source& source, const Destination& destination, const std::string& name) {
+std::string new_entry_location(const Destination& destination, const std::string& name) {
     if (destination.kind == Kind::file)
         return file::new_location(destination.place, name);
     if (destination.kind == Kind::server)
         return server::new_location(name);
-    (void)source;
     return quoted(destination.place, name);
 }
 
@@ -207,9 +206,9 @@ std::int64_t begin(const Source& source) {
         {pg::arg(source.policy_id), pg::arg(source.origin_schema.empty() ? names.text(0, 0) : source.origin_schema),
          pg::arg(source.origin_name.empty() ? name : source.origin_name), pg::arg(names.text(0, 0)), pg::arg(name),
          pg::arg_oid(source.relation), pg::arg(names.text(0, 2)), pg::arg(source.destination),
-         optional(source.tablespace), pg::arg(new_entry_location(source, destination, name)),
-         optional(source.lower_bound), optional(source.upper_bound), optional(source.partition_bound),
-         optional(source.privileges), pg::arg_as(JSONBOID, describe_columns(spi, source.relation))});
+         optional(source.tablespace), pg::arg(new_entry_location(destination, name)), optional(source.lower_bound),
+         optional(source.upper_bound), optional(source.partition_bound), optional(source.privileges),
+         pg::arg_as(JSONBOID, describe_columns(spi, source.relation))});
     pg::fault_point("archive_begun");
     return created.int64(0, 0);
 }

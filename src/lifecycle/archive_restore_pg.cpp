@@ -332,10 +332,10 @@ void begin_restore(std::int64_t archive_id, Oid target, RestoreAs as) {
         pg::raise(ERRCODE_UNDEFINED_OBJECT,
                   "role \"" + entry.owner_name + "\", the owner of the archive, does not exist");
     if (as != RestoreAs::beside) {
-        const OpenRelation table(target, AccessShareLock);
+        OpenRelation table(target, AccessShareLock);
         const char kind = table.get()->rd_rel->relkind;
         const bool partitioned = kind == RELKIND_PARTITIONED_TABLE;
-        const_cast<OpenRelation&>(table).close();
+        table.close();
         if (as == RestoreAs::partition ? !partitioned : !partitioned && kind != RELKIND_RELATION)
             pg::raise(ERRCODE_WRONG_OBJECT_TYPE,
                       "an archive cannot be restored into " + pg::qualified_name(target) + " as " + entry.restore_as);

@@ -136,16 +136,7 @@ std::string problem(const std::string& server, Oid owner) {
 }
 
 std::string new_location(const std::string& name) {
-    unsigned char random[8];
-    if (!pg_strong_random(random, sizeof random))
-        pg::raise(ERRCODE_INTERNAL_ERROR, "could not obtain random bytes");
-    static constexpr char digits[] = "0123456789abcdef";
-    std::string ending = "_";
-    for (const unsigned char byte : random) {
-        ending += digits[byte >> 4];
-        ending += digits[byte & 15];
-    }
-    return std::string(far_schema) + "." + pg::fitting_name(name, ending);
+    return std::string(far_schema) + "." + pg::fitting_name(name, "_" + unique_digits());
 }
 
 void write_part(pg::Spi& spi, Entry& entry, const OpenRelation& source, Part& part) {

@@ -11,8 +11,6 @@
 
 #include <algorithm>
 
-extern "C" {}
-
 namespace citadel::lifecycle {
 
 namespace {

@@ -52,8 +52,3 @@ TEST(AuditHead, WhatIsNoHead) {
           "1:" + hash + "a", "1:" + hash.substr(1) + "g", "99999999999999999999:" + hash, "1:2:" + hash})
         EXPECT_FALSE(parse_head(text).has_value()) << text;
 }
-
-TEST(AuditHex, Digits) {
-    const unsigned char bytes[] = {0x00, 0x0f, 0xa5, 0xff};
-    EXPECT_EQ(hexadecimal(bytes, 4), "000fa5ff");
-}
