@@ -264,19 +264,8 @@ std::string unique_digits() {
 }
 
 std::string free_name(const std::string& schema, const std::string& wanted, std::int64_t archive_id) {
-    const auto taken = [&schema](const std::string& name) {
-        const char* schema_text = schema.c_str();
-        const char* name_text = name.c_str();
-        return pg::guard([=] {
-            const Oid place = get_namespace_oid(schema_text, true);
-            // Each table brings a type of its name.
-            return OidIsValid(place) &&
-                   (OidIsValid(get_relname_relid(name_text, place)) ||
-                    SearchSysCacheExists2(TYPENAMENSP, PointerGetDatum(name_text), ObjectIdGetDatum(place)));
-        });
-    };
     std::string name = pg::fitting_name(wanted, "");
-    for (int attempt = 0; taken(name); ++attempt)
+    for (int attempt = 0; pg::name_is_taken(schema, name); ++attempt)
         name = pg::fitting_name(wanted,
                                 "_" + std::to_string(archive_id) + (attempt == 0 ? "" : "_" + std::to_string(attempt)));
     return name;

@@ -27,15 +27,9 @@ std::string digits_only(const std::string& text, std::size_t length) {
 }
 
 std::string free_name(const Policy& policy, const std::string& suffix) {
-    pg::Spi spi;
     for (int attempt = 0; attempt < 1000; ++attempt) {
-        const std::string end = suffix + (attempt == 0 ? "" : "_" + std::to_string(attempt));
-        std::string name = pg::fitting_name(policy.name, end);
-        if (spi.query("SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND "
-                      "c.relname = $2 UNION ALL SELECT 1 FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace "
-                      "WHERE n.nspname = $1 AND t.typname = $2",
-                      {pg::arg(policy.schema), pg::arg(name)})
-                .empty())
+        std::string name = pg::fitting_name(policy.name, suffix + (attempt == 0 ? "" : "_" + std::to_string(attempt)));
+        if (!pg::name_is_taken(policy.schema, name))
             return name;
     }
     pg::raise(ERRCODE_DUPLICATE_TABLE, "no free name for a partition of " + relation_name(policy));

@@ -47,15 +47,10 @@ std::string join(std::initializer_list<std::string_view> parts) {
     return text;
 }
 
-std::string free_name(pg::Spi& spi, const std::string& schema, const std::string& base, const std::string& suffix) {
+std::string free_name(const std::string& schema, const std::string& base, const std::string& suffix) {
     for (int attempt = 0;; ++attempt) {
         std::string name = pg::fitting_name(base, suffix + (attempt == 0 ? "" : std::to_string(attempt)));
-        const pg::Rows rows = spi.query(
-            "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace s ON s.oid = c.relnamespace WHERE s.nspname = $1 "
-            "AND c.relname = $2) OR EXISTS (SELECT FROM pg_type y JOIN pg_namespace s ON s.oid = y.typnamespace WHERE "
-            "s.nspname = $1 AND y.typname = $2)",
-            {pg::arg(schema), pg::arg(name)});
-        if (!rows.boolean(0, 0))
+        if (!pg::name_is_taken(schema, name))
             return name;
     }
 }
@@ -270,8 +265,8 @@ Swapped swap(const Swap& swap) {
         collect_indexes(spi, swap, table, all);
         collect_rest(spi, swap, table, all);
         collect_views_and_sequences(spi, swap, all);
-        const std::string made = free_name(spi, policy.schema, policy.name, "_new");
-        const std::string old_name = free_name(spi, policy.schema, policy.name, "_pmin");
+        const std::string made = free_name(policy.schema, policy.name, "_new");
+        const std::string old_name = free_name(policy.schema, policy.name, "_pmin");
         const std::string old_table = schema + "." + pg::quote_identifier(old_name);
         const std::string space =
             spi.query("SELECT coalesce(' TABLESPACE ' || quote_ident(t.spcname), '') FROM pg_class c LEFT JOIN "
@@ -293,7 +288,7 @@ Swapped swap(const Swap& swap) {
         spi.execute("ALTER TABLE " + table + " RENAME TO " + pg::quote_identifier(old_name));
         for (const Belongings::Index& index : all.indexes)
             spi.execute("ALTER INDEX " + pg::quote_identifier(index.schema) + "." + pg::quote_identifier(index.name) +
-                        " RENAME TO " + pg::quote_identifier(free_name(spi, index.schema, index.name, "_pmin")));
+                        " RENAME TO " + pg::quote_identifier(free_name(index.schema, index.name, "_pmin")));
         spi.execute("ALTER TABLE " + schema + "." + pg::quote_identifier(made) + " RENAME TO " +
                     pg::quote_identifier(policy.name));
         replace_keys(spi, swap, old_table);
