@@ -8,6 +8,8 @@
 #include "pg/subtransaction.hpp"
 #include "pg/write_as.hpp"
 
+#include <algorithm>
+
 extern "C" {
 #include "catalog/pg_foreign_server.h"
 #include "commands/extension.h"
@@ -35,6 +37,12 @@ std::string far_name(const Entry& entry) {
 
 std::string far_table(const Entry& entry) {
     return quoted(far_schema, far_name(entry));
+}
+
+// Of the index on the far table's column of parts: by the digits that its name ends with, because a long name is cut.
+std::string index_name(const Entry& entry) {
+    const std::string name = far_name(entry);
+    return std::string(part_column) + "_" + name.substr(name.size() - std::min<std::size_t>(name.size(), 16));
 }
 
 // Runs statements on the other side, as the owner of the archive.
@@ -70,9 +78,8 @@ void make_tables(pg::Spi& spi, Entry& entry) {
     run_there(entry, "DO $citadel$ BEGIN IF pg_catalog.to_regnamespace(" + pg::quote_literal(far_schema) +
                          ") IS NULL THEN CREATE SCHEMA " + far_schema + "; END IF; END $citadel$; " +
                          "CREATE TABLE IF NOT EXISTS " + far_table(entry) + " (" + columns_definition(entry) +
-                         " NOT NULL); CREATE INDEX IF NOT EXISTS " +
-                         pg::quote_identifier(far_name(entry).substr(0, 50) + "_part") + " ON " + far_table(entry) +
-                         " (" + part_column + ")");
+                         " NOT NULL); CREATE INDEX IF NOT EXISTS " + pg::quote_identifier(index_name(entry)) + " ON " +
+                         far_table(entry) + " (" + part_column + ")");
     pg::fault_point("archive_server_table");
     schema::prepare(spi, default_schema);
     const std::string name = free_name(default_schema, far_name(entry), entry.id);
