@@ -181,8 +181,6 @@ void add_expiry(const Policy& policy, const Zone& zone, std::int64_t now, const 
                 std::vector<Step>& steps) {
     const std::string lock = "ACCESS EXCLUSIVE on " + operation.name;
     const std::string reason = "rows collected from " + relation_name(policy);
-    if (operation.state == "undoing")
-        return steps.push_back(step_of(Action::undo, operation, lock, "asked for"));
     // What has begun to be archived goes on as it began, whatever the policy says now.
     const bool archives = !operation.begun_to.empty() || policy.on_expiry == OnExpiry::archive;
     const std::string& destination = operation.begun_to.empty() ? policy.archive_to : operation.begun_to;

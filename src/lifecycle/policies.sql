@@ -96,7 +96,7 @@ LANGUAGE C;
 REVOKE ALL ON PROCEDURE citadel.undo_expiry(bigint, interval) FROM PUBLIC;
 GRANT EXECUTE ON PROCEDURE citadel.undo_expiry(bigint, interval) TO PUBLIC;
 COMMENT ON PROCEDURE citadel.undo_expiry(bigint, interval) IS
-'Takes back an expiry that has not ended (see citadel.lifecycle_step): the partition is attached again with its rows and privileges, and a copy of it is given up. Error 55000 when it has ended (citadel.restore_archive() brings archives back) or while the policy is suspended or not resumed in a copy. For the table''s owner';
+'Takes back an expiry that has not ended (see citadel.lifecycle_step): the partition is attached again with its rows and privileges, and a copy of it is given up. Error 55000 when it has ended (citadel.restore_archive() brings archives back) or while the policy is suspended or not resumed in a copy; 0A000 for rows collected from a plain table. For the table''s owner';
 
 CREATE VIEW citadel.lifecycle_step WITH (security_barrier) AS
 SELECT o.operation_id, o.policy_id, o.kind,

@@ -231,6 +231,11 @@ CITADEL_FUNCTION(citadel_undo_expiry) {
         if (state.rfind("ended", 0) == 0)
             pg::raise(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "expiry " + std::to_string(id) + " has " + state, {},
                       "citadel.restore_archive() brings an archive back.");
+        if (found->policy.mode == TableMode::keep)
+            pg::raise(ERRCODE_FEATURE_NOT_SUPPORTED, "what was collected from a plain table is not put back by an undo",
+                      {},
+                      "Once it is archived, citadel.restore_archive() puts it back as rows; let the policy keep them "
+                      "longer first.");
         const std::string policy = std::to_string(found->policy.id);
         if (!found->active || !found->policy.at_home)
             pg::raise(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,

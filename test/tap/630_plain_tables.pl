@@ -114,6 +114,8 @@ foreach my $case ([ 'timestamptz', 1 ], [ 'timestamptz', 0 ], [ 'timestamp', 1 ]
 	run_fails_nowhere($table, 'collected and copied');
 	my $waiting = "SELECT count(*) FROM citadel.lifecycle_step WHERE policy_id = $policy AND state = 'quarantined'";
 	is(sql($waiting), '2', 'its copies are in quarantine');
+	my $expiry = sql("SELECT min(operation_id) FROM citadel.lifecycle_step WHERE policy_id = $policy AND kind = 'expire'");
+	fails("CALL citadel.undo_expiry($expiry)", qr/collected from a plain table is not put back by an undo/, 'an undo says that it does not put rows back');
 	sql("SELECT citadel.alter_lifecycle_policy($policy, allowed_hours => '$hours', archive_to => 'schema')");
 	ok(eventually(10, sub { sql("SELECT count(*) FROM citadel.lifecycle_operation WHERE policy_id = $policy AND not_before > now()") eq '0' }), 'which is over');
 	like(sql("SELECT string_agg(DISTINCT blocked, ' ') FROM citadel.preview_lifecycle('$table')"), qr/outside the hours/, 'the drop waits for its hours');
