@@ -4,6 +4,7 @@ package CitadelTest;
 use strict;
 use warnings FATAL => 'all';
 
+use BrokenPipe;
 use Exporter 'import';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
