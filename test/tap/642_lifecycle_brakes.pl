@@ -91,13 +91,14 @@ foreach my $what (sort keys %brakes)
 	ok(eventually(20, sub { my $now = sql("SELECT count(*) FROM $plain"); select(undef, undef, undef, 1.2); my $same = $now == sql("SELECT count(*) FROM $plain"); $before = $now if $same; $same }), "$what: the run pauses");
 	cmp_ok($before, '>', 0, "$what: half-way");
 	is(sql("SELECT state FROM citadel.job_run WHERE run_id = $run"), 'running', "$what: it is still running");
-	# As fast as it can from here on: slowness, and a brake that a few rows pull again, have shown what they were for.
-	$node->safe_psql('postgres', "ALTER SYSTEM SET $_") foreach 'citadel_opt.lifecycle_load = 1', 'citadel_opt.lifecycle_batch_ms = 100', "citadel_opt.lifecycle_max_lag = '1GB'";
+	# As fast as it can from here on: slowness, and brakes that a few rows pull again, have shown what they were for.
+	my %fast = (lifecycle_load => 1, lifecycle_batch_ms => 100, lifecycle_max_lag => "'1GB'", lifecycle_max_wal_backlog => 1000);
+	$node->safe_psql('postgres', "ALTER SYSTEM SET citadel_opt.$_ = $fast{$_}") foreach sort keys %fast;
 	$release->();
 	$node->reload;
 	sql("CALL citadel.wait_for_job($run, '300 s')");
 	is(live($node, $plain) . ' ' . archived($node, $plain), '0|0 100000|100000', "$what: released, it goes on: each row once");
-	$node->safe_psql('postgres', "ALTER SYSTEM RESET $_") foreach 'citadel_opt.lifecycle_load', 'citadel_opt.lifecycle_batch_ms', 'citadel_opt.lifecycle_max_lag';
+	$node->safe_psql('postgres', "ALTER SYSTEM RESET citadel_opt.$_") foreach sort keys %fast;
 	$node->reload;
 }
 
