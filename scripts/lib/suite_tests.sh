@@ -171,8 +171,8 @@ tap_file() {
     (cd "$WORK/tests" && as_server env "PATH=$STAGE_BIN:$PATH" "TESTDIR=$WORK/tests/$file" \
         "TESTDATADIR=$WORK/tests/$file/tmp_check" "TESTLOGDIR=$WORK/tests/$file/tmp_check/log" \
         "PG_REGRESS=$STAGE_PGXS/test/regress/pg_regress" "PG_TEST_PORT_DIR=$WORK/tests/portlock" \
-        "CITADEL_OPT_LONG=$long" timeout --kill-after=30 $((sanitize_factor * limit)) prove --verbose --nocolor -I "$STAGE_PGXS/test/perl" -I test/tap \
-        "test/tap/$file") >"$log" 2>&1
+        "CITADEL_OPT_LONG=$long" "CITADEL_OPT_SANITIZED=$sanitize" timeout --kill-after=30 $((sanitize_factor * limit)) \
+        prove --verbose --nocolor -I "$STAGE_PGXS/test/perl" -I test/tap "test/tap/$file") >"$log" 2>&1
     status=$?
     tap_counts "$log" "$status"
     if [ "$status" -eq 0 ]; then
