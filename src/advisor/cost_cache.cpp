@@ -15,6 +15,20 @@ constexpr double same_cost = 1.0001;
 constexpr std::size_t most_estimates = 128;
 constexpr std::size_t most_substitutes = 12;
 
+// Is all of `part` in `whole`? Both are sorted. Mostly one of them is a few indexes and the other all that a statement
+// could use, which grows with the workload.
+bool has_all(const std::vector<Item>& whole, const std::vector<Item>& part) {
+    if (part.size() * 8 > whole.size())
+        return std::includes(whole.begin(), whole.end(), part.begin(), part.end());
+    auto from = whole.begin();
+    for (const Item item : part) {
+        from = std::lower_bound(from, whole.end(), item);
+        if (from == whole.end() || *from != item)
+            return false;
+    }
+    return true;
+}
+
 // One way to serve a place of a plan.
 struct Choice {
     std::optional<Item> item; // none: the table is read through
@@ -132,8 +146,10 @@ const CostCache::Plan* CostCache::known(std::size_t statement, const Items& ther
     const Plan* possible = nullptr; // the cheapest whose indexes are all there: it costs at most that
     double at_least = 0.0;          // more on offer cost as much as that
     for (const Plan& plan : plans_[statement]) {
-        const bool runs = std::includes(there.begin(), there.end(), plan.used.begin(), plan.used.end());
-        const bool had_all = std::includes(plan.offered.begin(), plan.offered.end(), there.begin(), there.end());
+        const bool runs = has_all(there, plan.used);
+        if (!runs && plan.cost <= at_least)
+            continue;
+        const bool had_all = has_all(plan.offered, there);
         if (runs && had_all)
             return &plan;
         if (runs && (possible == nullptr || plan.cost < possible->cost))
@@ -167,7 +183,7 @@ const CostCache::Plan& CostCache::price(std::size_t statement, const Items& ther
     floor_[statement] = std::min(floor_[statement], plan.cost);
     // What had these indexes on offer knows better than what was only told from other plans.
     for (auto& [used, cost] : estimates_[statement])
-        if (cost < plan.cost && std::includes(there.begin(), there.end(), used.begin(), used.end()))
+        if (cost < plan.cost && has_all(there, used))
             cost = plan.cost;
     estimate(statement, plan, priced, wanted);
     plans_[statement].push_back(std::move(plan));
@@ -253,8 +269,7 @@ void CostCache::estimate(std::size_t statement, Plan& plan, const Priced& priced
         std::sort(used.begin(), used.end());
         used.erase(std::unique(used.begin(), used.end()), used.end());
         for (const Plan* other : dearer)
-            if (cost < other->cost &&
-                std::includes(other->offered.begin(), other->offered.end(), used.begin(), used.end()))
+            if (cost < other->cost && has_all(other->offered, used))
                 cost = other->cost;
         if (cost >= today)
             return;

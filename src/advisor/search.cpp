@@ -1,6 +1,6 @@
 #include "advisor/search.hpp"
 
-#include "advisor/search_space.hpp"
+#include "advisor/greedy_search.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -12,138 +12,24 @@ namespace {
 constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr std::size_t most_forced = 16;  // bundles that do not fit, at a time
 constexpr std::size_t many_rounds = 200; // of taking out at random: from there on fewer than two for each index
-constexpr double least_bytes = 8192.0;   // a page: gain a byte of next to nothing means nothing
 
-class Searcher : private SearchSpace {
+class Searcher : private GreedySearch {
   public:
-    explicit Searcher(const SearchProblem& problem)
-        : SearchSpace(problem), problem_(problem), most_operations_(allowance(problem)) {}
+    explicit Searcher(const SearchProblem& problem) : GreedySearch(problem), problem_(problem) {}
 
     SearchAnswer run(const std::vector<char>* start) {
-        SearchState best = initial();
-        if (start == nullptr || problem_.thorough) {
-            bound_all(best);
-            SearchState other = best;
-            suspect(existing());
-            grow(best, true, true);
-            suspect(existing());
-            grow(other, false, true);
-            keep_better(best, std::move(other));
-        }
-        if (start != nullptr) {
-            SearchState from = initial();
-            suspect(existing());
-            adopt(from, *start);
-            bound_all(from);
-            grow(from, true, true);
-            keep_better(best, std::move(from));
+        SearchState best = start != nullptr ? from(*start) : from_nothing();
+        // Where there is room for all that pays, the neighbourhood of the start is as good as a new one.
+        if (start != nullptr && problem_.thorough && (limited() || space_is_short())) {
+            SearchState anew = from_nothing();
+            keep_better(anew, std::move(best));
+            best = std::move(anew);
         }
         improve(best, start);
         return answer(best);
     }
 
   private:
-    void adopt(SearchState& state, const std::vector<char>& present) {
-        std::vector<Item> flips;
-        for (Item i = 0; i < present.size() && i < state.present.size(); ++i)
-            if ((present[i] != 0) != (state.present[i] != 0))
-                flips.push_back(i);
-        if (change(state, flips) != infinity)
-            apply(state, flips);
-    }
-
-    double rank(const SearchState& state, double gained, const std::vector<Item>& flips, bool per_byte) const {
-        return per_byte ? gained / std::max(bytes_of(state, flips), least_bytes) : gained;
-    }
-
-    // Adds the best bundle again and again, until none gains and fits. Lazy: kept values bound the present ones.
-    void fill(SearchState& state, bool per_byte, bool all) {
-        // Of equals, the one whose indexes were proposed first: ~ puts the lower number on top.
-        std::vector<std::pair<double, std::uint32_t>> heap;
-        std::vector<Item> flips;
-        const auto push = [&](std::uint32_t b) {
-            if (state.value[b] <= threshold() || !worth_a_look(state, b))
-                return;
-            adding(state, b, flips);
-            if (flips.empty())
-                return;
-            if (!fits(state, flips)) {
-                limited_ = true;
-                budget_binding_ |= bytes_of(state, flips) > problem_.budget_bytes - state.bytes;
-                return;
-            }
-            heap.emplace_back(rank(state, state.value[b], flips, per_byte), ~b);
-            std::push_heap(heap.begin(), heap.end());
-        };
-        promising(state, all, looked_at_);
-        for (const std::uint32_t b : looked_at_)
-            push(b);
-        while (!heap.empty() && !stopped()) {
-            std::pop_heap(heap.begin(), heap.end());
-            const std::uint32_t b = ~heap.back().second;
-            heap.pop_back();
-            set_value(state, b, worth_a_look(state, b) ? gain(state, b, flips) : 0.0);
-            if (state.value[b] <= threshold() || flips.empty())
-                continue;
-            if (!fits(state, flips)) { // beside what it could stand in for; in its place perhaps
-                limited_ = true;
-                adding(state, b, flips);
-                set_value(state, b, -change(state, flips));
-                if (state.value[b] <= threshold() || !fits(state, flips))
-                    continue;
-            }
-            const double ranks = rank(state, state.value[b], flips, per_byte);
-            if (!heap.empty() && std::make_pair(ranks, ~b) < heap.front()) {
-                heap.emplace_back(ranks, ~b);
-                std::push_heap(heap.begin(), heap.end());
-                continue;
-            }
-            apply(state, flips);
-            const std::vector<std::uint32_t> fewer = refresh_after_adding(state, flips);
-            for (const std::uint32_t other : fewer)
-                push(other);
-        }
-    }
-
-    double threshold() const { return least_gain(); }
-
-    // Takes out what the rest can do without, and existing ones that need not stay: of those that what has changed
-    // since the last time concerns.
-    bool prune(SearchState& state) {
-        bool any = false;
-        for (const Item item : take_suspects()) {
-            if (state.present[item] == 0)
-                continue;
-            const std::vector<Item> flips =
-                problem_.items[item].existing ? std::vector<Item>{item} : removing(state, item);
-            if (change(state, flips) < -threshold()) {
-                apply(state, flips);
-                refresh_after_removing(state, flips);
-                any = true;
-            }
-        }
-        return any;
-    }
-
-    void grow(SearchState& state, bool per_byte, bool all = false) {
-        for (int i = 0; i < 8; ++i) {
-            fill(state, per_byte, all);
-            if (!prune(state) || stopped())
-                return;
-        }
-    }
-
-    void keep_better(SearchState& best, SearchState&& other) const {
-        if (objective(other) < objective(best) - threshold())
-            best = std::move(other);
-    }
-
-    bool stopped() {
-        if (!halted_ && (operations() > most_operations_ || (problem_.stop && problem_.stop())))
-            halted_ = true;
-        return halted_;
-    }
-
     void take_out(SearchState& state, const std::vector<Item>& items) {
         for (const Item item : items) {
             if (state.present[item] == 0)
@@ -158,7 +44,7 @@ class Searcher : private SearchSpace {
 
     // Keeps what was done since begin() when it is better than before, else takes it back.
     bool keep_if_better(SearchState& state, double before) {
-        if (objective(state) >= before + patience_ - threshold()) {
+        if (objective(state) >= before + patience_ - least_gain()) {
             roll_back(state);
             return false;
         }
@@ -237,7 +123,7 @@ class Searcher : private SearchSpace {
 
     void improve(SearchState& best, const std::vector<char>* start) {
         forget_losses();
-        const bool bounded = limited_; // a limit that nothing ran into is none
+        const bool bounded = limited(); // a limit that nothing ran into is none
         look_everywhere(bounded);
         settled_.assign(problem_.items.size(), 0);
         if (!problem_.thorough && !bounded) // where space is short, everything has to do with everything
@@ -274,7 +160,7 @@ class Searcher : private SearchSpace {
                 force_any(state);
             else
                 take_out_together(state, bounded && random(2) == 0);
-            if (objective(state) < objective(best) - threshold())
+            if (objective(state) < objective(best) - least_gain())
                 best = state;
         }
         patience_ = 0.0;
@@ -321,7 +207,7 @@ class Searcher : private SearchSpace {
             const auto [bound, b] = bounds.back();
             bounds.pop_back();
             set_value(best, b, worth_a_look(best, b) ? gain(best, b, flips) : 0.0);
-            if (best.value[b] <= threshold() || fits(best, flips))
+            if (best.value[b] <= least_gain() || fits(best, flips))
                 continue;
             if (best.value[b] < bound && !bounds.empty() && best.value[b] < bounds.front().first) {
                 bounds.emplace_back(best.value[b], b); // looked at again when it is its turn
@@ -345,24 +231,15 @@ class Searcher : private SearchSpace {
         answer.objective = objective(state);
         answer.read_cost = state.reads;
         answer.created = state.created;
-        answer.budget_binding = budget_binding_;
+        answer.budget_binding = budget_binding();
         answer.operations = operations();
         return answer;
     }
 
-    static std::uint64_t allowance(const SearchProblem& problem) {
-        return std::max<std::uint64_t>(problem.least_operations,
-                                       problem.operations_per_statement * problem.statements.size());
-    }
-
     const SearchProblem& problem_;
-    const std::uint64_t most_operations_;
     std::vector<char> settled_; // an item: taking it out was tried, and nothing around it has changed since
     std::vector<std::uint32_t> looked_at_;
     std::uint64_t random_ = 88172645463325252ULL;
-    bool budget_binding_ = false;
-    bool limited_ = false; // something did not fit
-    bool halted_ = false;
     double patience_ = 0.0;
 };
 

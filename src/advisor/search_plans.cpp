@@ -84,8 +84,11 @@ void SearchSpace::prepare_items() {
             using_plans_.push_back(plan);
             ++uses_of_[i].back().end;
         }
+    double bytes = 0.0;
     for (Item i = 0; i < count; ++i) {
         const SearchItem& item = problem_.items[i];
+        if (!item.existing && !uses_of_[i].empty())
+            bytes += item.bytes;
         if (item.group >= groups_.size())
             groups_.resize(item.group + 1);
         if (item.existing)
@@ -95,6 +98,7 @@ void SearchSpace::prepare_items() {
         for (const Item covered : item.covered)
             covering_[covered].push_back(i);
     }
+    space_is_short_ = bytes > problem_.budget_bytes;
     written_to_.assign(groups_.size(), 0);
     if (problem_.write_cost)
         for (std::uint32_t group = 0; group < groups_.size(); ++group)
@@ -134,6 +138,7 @@ void SearchSpace::order_used() {
                       return uses_a != uses_b ? uses_a < uses_b : a < b;
                   });
     suspected_.assign(problem_.items.size(), 0);
+    differs_.assign(problem_.items.size(), 0);
 }
 
 } // namespace citadel::advisor

@@ -1,8 +1,6 @@
 #include "advisor/search_space.hpp"
 
 #include <algorithm>
-#include <cmath>
-#include <set>
 #include <utility>
 
 namespace citadel::advisor {
@@ -10,7 +8,6 @@ namespace citadel::advisor {
 namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
-constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
 constexpr double noticeable = 1e-9; // of the objective
 
 } // namespace
@@ -26,14 +23,17 @@ SearchState SearchSpace::initial() {
     for (const Item item : existing_)
         state.present[item] = 1;
     state.existing = existing_.size();
-    state.missing.assign(plans_.size(), 0);
+    state.missing.assign(plans_.size(), {});
     for (std::size_t plan = 0; plan + 1 < plans_.size(); ++plan)
         for (std::uint32_t u = plans_[plan].first_used; u < plans_[plan + 1].first_used; ++u)
-            if (state.present[used_[u]] == 0)
-                ++state.missing[plan];
+            if (state.present[used_[u]] == 0) {
+                ++state.missing[plan].count;
+                state.missing[plan].signature ^= signature_of(used_[u]);
+            }
+    look_at_coming(state, {});
     state.plan.resize(problem_.statements.size());
     for (std::size_t s = 0; s < state.plan.size(); ++s) {
-        state.plan[s] = next_possible(first_plan_[s], state, 0);
+        state.plan[s] = next_possible(first_plan_[s], state);
         state.reads += problem_.statements[s].weight * plans_[state.plan[s]].cost;
     }
     state.written.assign(groups_.size(), 0.0);
@@ -42,7 +42,7 @@ SearchState SearchSpace::initial() {
             state.written[group] = written(group, state.present);
             state.writes += state.written[group];
         }
-    losses_.assign(problem_.items.size(), unknown);
+    forget_losses();
     state.value.assign(bundles_.size(), 0.0);
     state.is_open.assign(bundles_.size(), 0);
     least_gain_ = noticeable * std::max(objective(state), 1e-6);
@@ -59,9 +59,40 @@ bool SearchSpace::possible(std::uint32_t plan, const std::vector<char>& present)
     return true;
 }
 
-// From `plan` on. `coming`: so many items are flipped to be there that the count of what is missing does not know of.
-std::uint32_t SearchSpace::next_possible(std::uint32_t plan, const SearchState& state, std::size_t coming) {
-    while (state.missing[plan] > coming || !possible(plan, state.present)) {
+// Mixes the bits (the finalizer of MurmurHash3), so that few sets have the exclusive or of another.
+std::uint32_t SearchSpace::signature_of(Item item) {
+    std::uint32_t mixed = item + 1;
+    mixed = (mixed ^ (mixed >> 16)) * 0x85ebca6bU;
+    mixed = (mixed ^ (mixed >> 13)) * 0xc2b2ae35U;
+    return mixed ^ (mixed >> 16);
+}
+
+void SearchSpace::look_at_coming(const SearchState& state, const std::vector<Item>& flips) {
+    coming_.clear();
+    all_coming_ = 0;
+    for (const Item item : flips)
+        if (state.present[item] != 0) {
+            coming_.push_back(signature_of(item));
+            all_coming_ ^= coming_.back();
+        }
+}
+
+bool SearchSpace::may_be_what_misses(const Missing& missing, std::uint32_t item) const {
+    if (missing.count <= 1 || missing.count > coming_.size())
+        return missing.count <= 1;
+    if (missing.count == coming_.size())
+        return missing.signature == all_coming_;
+    if (missing.count == 2)
+        return std::find(coming_.begin(), coming_.end(), missing.signature ^ item) != coming_.end();
+    return true;
+}
+
+// From `plan` on.
+std::uint32_t SearchSpace::next_possible(std::uint32_t plan, const SearchState& state) {
+    const auto may_be = [&](const Missing& missing) {
+        return missing.count < coming_.size() || (missing.count == coming_.size() && missing.signature == all_coming_);
+    };
+    while (!may_be(state.missing[plan]) || !possible(plan, state.present)) {
         ++plan;
         ++operations_;
     }
@@ -73,10 +104,9 @@ std::uint32_t SearchSpace::next_possible(std::uint32_t plan, const SearchState& 
 void SearchSpace::find_plans(const SearchState& state, const std::vector<Item>& flips) {
     touched_.clear();
     ++stamp_;
-    const auto coming = static_cast<std::size_t>(
-        std::count_if(flips.begin(), flips.end(), [&](Item item) { return state.present[item] != 0; }));
-    // With one item that comes and none that goes, what misses one alone misses that one.
-    const bool single = coming == 1 && flips.size() == 1;
+    look_at_coming(state, flips);
+    // With nothing that goes, what misses one item and uses one that comes misses that one.
+    const bool nothing_goes = coming_.size() == flips.size();
     const auto touch = [&](std::uint32_t s, std::uint32_t plan) {
         if (seen_[s] != stamp_) {
             seen_[s] = stamp_;
@@ -84,27 +114,32 @@ void SearchSpace::find_plans(const SearchState& state, const std::vector<Item>& 
         }
         planned_[s] = plan;
     };
-    if (coming < flips.size())
+    if (!nothing_goes)
         for (const Item item : flips)
             if (state.present[item] == 0)
                 for (const Uses& uses : uses_of_[item])
                     if (const std::uint32_t plan = state.plan[uses.statement]; uses_item(plan, item))
-                        touch(uses.statement, next_possible(plan + 1, state, coming));
-    for (const Item item : flips)
-        if (state.present[item] != 0)
-            for (const Uses& uses : uses_of_[item]) {
-                const std::uint32_t s = uses.statement;
-                const std::uint32_t now = seen_[s] == stamp_ ? planned_[s] : state.plan[s];
-                std::uint32_t u = uses.first;
-                for (; u < uses.end && using_plans_[u] < now; ++u) {
-                    const std::uint32_t plan = using_plans_[u];
-                    if (state.missing[plan] <= coming && (single || possible(plan, state.present))) {
-                        touch(s, plan);
-                        break;
-                    }
+                        touch(uses.statement, next_possible(plan + 1, state));
+    for (const Item item : flips) {
+        if (state.present[item] == 0)
+            continue;
+        const std::uint32_t signature = signature_of(item);
+        for (const Uses& uses : uses_of_[item]) {
+            const std::uint32_t s = uses.statement;
+            const std::uint32_t now = seen_[s] == stamp_ ? planned_[s] : state.plan[s];
+            std::uint32_t u = uses.first;
+            for (; u < uses.end && using_plans_[u] < now; ++u) {
+                const std::uint32_t plan = using_plans_[u];
+                if (const Missing& missing = state.missing[plan];
+                    may_be_what_misses(missing, signature) &&
+                    ((nothing_goes && missing.count == 1) || possible(plan, state.present))) {
+                    touch(s, plan);
+                    break;
                 }
-                operations_ += u - uses.first + 1;
             }
+            operations_ += u - uses.first + 1;
+        }
+    }
 }
 
 bool SearchSpace::uses_item(std::uint32_t plan, Item item) {
@@ -125,8 +160,12 @@ void SearchSpace::flip_for_good(SearchState& state, Item item) {
     if (uses_of_[item].empty())
         return;
     const std::uint32_t end = uses_of_[item].back().end;
-    for (std::uint32_t u = uses_of_[item].front().first; u < end; ++u)
-        state.missing[using_plans_[u]] += comes ? static_cast<std::uint16_t>(-1) : std::uint16_t{1};
+    const std::uint32_t signature = signature_of(item);
+    for (std::uint32_t u = uses_of_[item].front().first; u < end; ++u) {
+        Missing& missing = state.missing[using_plans_[u]];
+        missing.count += comes ? static_cast<std::uint32_t>(-1) : 1;
+        missing.signature ^= signature;
+    }
     operations_ += end - uses_of_[item].front().first;
 }
 
@@ -147,80 +186,6 @@ double SearchSpace::change(SearchState& state, const std::vector<Item>& flips) {
     if (!allowed)
         return infinity;
     return difference;
-}
-
-void SearchSpace::suspect(const std::vector<Item>& items) {
-    for (const Item item : items)
-        if (suspected_[item] == 0) {
-            suspected_[item] = 1;
-            suspects_.push_back(item);
-        }
-}
-
-void SearchSpace::suspect_around(const SearchState& state, const std::vector<Item>& flips) {
-    suspect(flips);
-    for (const Item item : flips)
-        for (const Uses& uses : uses_of_[item]) {
-            const std::uint32_t plan = state.plan[uses.statement];
-            for (std::uint32_t u = plans_[plan].first_used; u < plans_[plan + 1].first_used; ++u)
-                if (const Item used = used_[u]; suspected_[used] == 0) {
-                    suspected_[used] = 1;
-                    suspects_.push_back(used);
-                }
-        }
-}
-
-std::vector<Item> SearchSpace::neighbours(const SearchState& state, Item item) const {
-    std::vector<Item> found;
-    for (const Uses& uses : uses_of_[item]) {
-        const std::uint32_t first = plans_[first_plan_[uses.statement]].first_used;
-        const std::uint32_t end = plans_[first_plan_[uses.statement + 1]].first_used;
-        for (std::uint32_t u = first; u < end; ++u)
-            if (const Item other = used_[u];
-                other != item && state.present[other] != 0 && !problem_.items[other].existing)
-                found.push_back(other);
-    }
-    std::sort(found.begin(), found.end());
-    found.erase(std::unique(found.begin(), found.end()), found.end());
-    return found;
-}
-
-bool SearchSpace::knows_no_more(Item item) const {
-    return std::all_of(uses_of_[item].begin(), uses_of_[item].end(),
-                       [&](const Uses& uses) { return problem_.statements[uses.statement].no_more_known; });
-}
-
-double SearchSpace::loss(SearchState& state, Item item) {
-    if (std::isnan(losses_[item]))
-        losses_[item] = change(state, removing(state, item));
-    return losses_[item];
-}
-
-void SearchSpace::forget_losses() {
-    losses_.assign(problem_.items.size(), unknown);
-}
-
-// Those whose statements have plans with one of these, and those of a table that is written to with them.
-void SearchSpace::doubt_losses(const SearchState& state, const std::vector<Item>& flips) {
-    for (const Item item : flips) {
-        losses_[item] = unknown;
-        for (const Uses& uses : uses_of_[item]) {
-            const std::uint32_t plan = state.plan[uses.statement];
-            for (std::uint32_t u = plans_[plan].first_used; u < plans_[plan + 1].first_used; ++u)
-                losses_[used_[u]] = unknown;
-        }
-        if (const std::uint32_t group = problem_.items[item].group; written_to_[group] != 0)
-            for (const Item other : groups_[group])
-                losses_[other] = unknown;
-        for (const Item other : covering_[item])
-            losses_[other] = unknown;
-    }
-}
-
-std::vector<Item> SearchSpace::take_suspects() {
-    for (const Item item : suspects_)
-        suspected_[item] = 0;
-    return std::exchange(suspects_, {});
 }
 
 double SearchSpace::other_change(const SearchState& state, const std::vector<Item>& flips, bool& allowed) {
@@ -306,7 +271,11 @@ void SearchSpace::apply(SearchState& state, const std::vector<Item>& flips) {
         flip_for_good(state, item);
     }
     if (journal_.on)
-        journal_.flipped.insert(journal_.flipped.end(), flips.begin(), flips.end());
+        for (const Item item : flips) {
+            journal_.flipped.push_back(item);
+            differs_[item] = differs_[item] == 0 ? 1 : 0;
+            journal_.differing += differs_[item] != 0 ? 1 : static_cast<std::size_t>(-1);
+        }
     for (const std::uint32_t group : touched_groups_) {
         if (journal_.on)
             journal_.written.emplace_back(group, state.written[group]);
@@ -315,47 +284,6 @@ void SearchSpace::apply(SearchState& state, const std::vector<Item>& flips) {
     suspect_around(state, flips);
     doubt_losses(state, flips);
     state.writes += difference - charges - reads;
-}
-
-void SearchSpace::begin(SearchState& state) {
-    if (!everywhere_)
-        rank_if_needed(state);
-    journal_.on = true;
-    journal_.ranked = false;
-    journal_.opened = state.open.size();
-    journal_.plans.clear();
-    journal_.values.clear();
-    journal_.written.clear();
-    journal_.flipped.clear();
-    journal_.created = state.created;
-    journal_.reads = state.reads;
-    journal_.writes = state.writes;
-    journal_.bytes = state.bytes;
-    journal_.existing = state.existing;
-}
-
-void SearchSpace::roll_back(SearchState& state) {
-    journal_.on = false;
-    doubt_losses(state, journal_.flipped);
-    for (auto entry = journal_.plans.rbegin(); entry != journal_.plans.rend(); ++entry)
-        state.plan[entry->first] = entry->second;
-    for (auto entry = journal_.values.rbegin(); entry != journal_.values.rend(); ++entry)
-        set_value(state, entry->first, entry->second);
-    for (auto entry = journal_.written.rbegin(); entry != journal_.written.rend(); ++entry)
-        state.written[entry->first] = entry->second;
-    if (!journal_.ranked) {
-        for (std::size_t i = journal_.opened; i < state.open.size(); ++i)
-            state.is_open[state.open[i]] = 0;
-        state.open.resize(journal_.opened);
-    }
-    for (const Item item : journal_.flipped)
-        flip_for_good(state, item);
-    doubt_losses(state, journal_.flipped);
-    state.created = journal_.created;
-    state.reads = journal_.reads;
-    state.writes = journal_.writes;
-    state.bytes = journal_.bytes;
-    state.existing = journal_.existing;
 }
 
 void SearchSpace::adding(const SearchState& state, std::uint32_t b, std::vector<Item>& flips) const {

@@ -11,17 +11,27 @@
 
 namespace citadel::advisor {
 
+constexpr double least_bytes = 8192.0; // a page: gain a byte of next to nothing means nothing
+
+// Which of a plan's items are not there: how many, and what tells them from others without a look at them.
+struct Missing {
+    std::uint32_t count = 0;
+    std::uint32_t signature = 0; // exclusive or of the items' own; equal sets have equal ones
+
+    bool operator==(const Missing&) const = default;
+};
+
 // A set of indexes under construction, with the cost of every statement kept up to date.
 struct SearchState {
     std::vector<char> present;
-    std::vector<std::uint32_t> plan;    // a statement: its cheapest plan that is possible, in the row of all plans
-    std::vector<std::uint16_t> missing; // a plan: how many of its items are not there
-    std::vector<double> written;        // a group: what its writes cost
-    std::vector<Item> created;          // in the order of choice
-    std::vector<double> value;          // a bundle: adding it gains that at most
-    std::vector<std::uint32_t> open;    // every bundle whose value is worth a look, and perhaps others
-    std::vector<char> is_open;          // a bundle: in `open`
-    std::size_t ranked = 0;             // of `open`: that many are sorted by what they promise a byte
+    std::vector<std::uint32_t> plan; // a statement: its cheapest plan that is possible, in the row of all plans
+    std::vector<Missing> missing;    // a plan: what of its items is not there
+    std::vector<double> written;     // a group: what its writes cost
+    std::vector<Item> created;       // in the order of choice
+    std::vector<double> value;       // a bundle: adding it gains that at most
+    std::vector<std::uint32_t> open; // every bundle whose value is worth a look, and perhaps others
+    std::vector<char> is_open;       // a bundle: in `open`
+    std::size_t ranked = 0;          // of `open`: that many are sorted by what they promise a byte
     double reads = 0.0;
     double writes = 0.0;
     double bytes = 0.0; // of created ones
@@ -62,7 +72,10 @@ class SearchSpace {
     // changes, not as much as there is.
     void begin(SearchState& state);
     void roll_back(SearchState& state);
-    void commit() { journal_.on = false; }
+    void commit();
+    // What came or went since begin() has all gone or come again: what was found to be best then is best now.
+    // Unless it looks everywhere: then a step may find what those before it did not look at.
+    bool is_back() const { return journal_.on && !everywhere_ && journal_.differing == 0 && !journal_.flipped.empty(); }
     // Where space is short, what one step frees may serve anything: each step ranks all that promises something. Else
     // it looks at what it opens itself.
     void look_everywhere(bool everywhere) { everywhere_ = everywhere; }
@@ -85,6 +98,8 @@ class SearchSpace {
     // Less is no difference.
     double least_gain() const { return least_gain_; }
     const SearchProblem& problem() const { return problem_; }
+    // Is there no room for everything that some plan uses?
+    bool space_is_short() const { return space_is_short_; }
     std::uint32_t bundles() const { return static_cast<std::uint32_t>(bundles_.size()); }
     const std::vector<Item>& bundle(std::uint32_t b) const { return bundles_[b]; }
     const std::vector<Item>& existing() const { return existing_; }
@@ -117,6 +132,7 @@ class SearchSpace {
         std::vector<std::pair<std::uint32_t, double>> values;       // a bundle: its value before
         std::vector<std::pair<std::uint32_t, double>> written;      // a group
         std::vector<Item> flipped;
+        std::size_t differing = 0; // so many of them are not as they were
         std::vector<Item> created;
         std::size_t opened = 0; // so many bundles were open
         bool ranked = false;    // anew, since then
@@ -138,7 +154,12 @@ class SearchSpace {
     void suspect_around(const SearchState& state, const std::vector<Item>& flips);
     void doubt_losses(const SearchState& state, const std::vector<Item>& flips);
     bool possible(std::uint32_t plan, const std::vector<char>& present);
-    std::uint32_t next_possible(std::uint32_t plan, const SearchState& state, std::size_t coming);
+    static std::uint32_t signature_of(Item item);
+    // Of the items that come with these flips, which are made in the state but not in what plans miss.
+    void look_at_coming(const SearchState& state, const std::vector<Item>& flips);
+    // Can those that come be what a plan misses, `item` among them? If not, nobody need look at the plan.
+    bool may_be_what_misses(const Missing& missing, std::uint32_t item) const;
+    std::uint32_t next_possible(std::uint32_t plan, const SearchState& state);
     bool uses_item(std::uint32_t plan, Item item);
     static void flip(SearchState& state, const std::vector<Item>& flips);
     // Also in the count of what plans miss.
@@ -175,8 +196,11 @@ class SearchSpace {
     std::vector<std::uint64_t> seen_;    // a statement: in touched_ if it equals stamp_
     std::vector<std::uint32_t> planned_; // its plan then
     std::vector<std::uint32_t> touched_;
+    std::vector<std::uint32_t> coming_; // signatures of the items that come, for find_plans()
+    std::uint32_t all_coming_ = 0;      // of all of them together
     std::vector<Item> suspects_;
     std::vector<char> suspected_; // an item: in suspects_
+    std::vector<char> differs_;   // an item: not as it was at begin()
     std::vector<double> losses_;  // an item; not a number: not known
     std::vector<Change> changed_; // by the last apply()
     std::vector<std::uint64_t> refreshed_mark_;
@@ -188,6 +212,7 @@ class SearchSpace {
     Journal journal_;
     double least_gain_ = 0.0;
     double last_change_ = 0.0; // by the last apply()
+    bool space_is_short_ = false;
     bool everywhere_ = true;
     bool stale_ = false; // many of the open bundles that were looked at are worth nothing any more
     std::uint64_t stamp_ = 0;

@@ -7,7 +7,6 @@ namespace citadel::advisor {
 
 namespace {
 
-constexpr double least_bytes = 8192.0;       // a page: gain a byte of next to nothing means nothing
 constexpr std::size_t most_promising = 1024; // open bundles that a step looks at, beside those opened lately
 
 } // namespace
@@ -45,7 +44,9 @@ bool SearchSpace::worth_a_look(const SearchState& state, std::uint32_t b) {
     return false;
 }
 
-// Bounds instead of values: what statements gain by exactly these indexes, and by each of them alone.
+// Bounds instead of values: what statements gain by exactly these indexes, and by each of them alone, less what it
+// costs to have them, and what letting go what they stand in for saves. With a budget, bundles that are open are also
+// tried at random and by force: there a replacement is priced, so that none is open that only promises.
 void SearchSpace::bound_all(SearchState& state) {
     std::vector<double> alone(problem_.items.size(), 0.0);
     std::vector<double> together(bundles_.size(), 0.0);
@@ -64,15 +65,18 @@ void SearchSpace::bound_all(SearchState& state) {
             alone[*missing] += together[b];
     }
     for (std::uint32_t b = 0; b < bundles_.size(); ++b) {
-        bool replaces = false;
+        bool price = false;
         double bound = together[b];
         for (const Item item : bundles_[b])
             if (state.present[item] == 0) {
-                bound += alone[item];
+                bound += alone[item] - (space_is_short() ? 0.0 : charge_of(item));
                 for (const Item covered : problem_.items[item].covered)
-                    replaces = replaces || state.present[covered] != 0;
+                    if (state.present[covered] != 0) {
+                        bound += charge_of(covered);
+                        price = price || space_is_short() || written_to_[problem_.items[covered].group] != 0;
+                    }
             }
-        set_value(state, b, replaces ? gain(state, b, scratch_) : bound);
+        set_value(state, b, price ? gain(state, b, scratch_) : bound);
     }
 }
 
