@@ -16,17 +16,17 @@ constexpr double infinity = std::numeric_limits<double>::infinity();
 GreedySearch::GreedySearch(const SearchProblem& problem) : SearchSpace(problem), most_operations_(allowance(problem)) {}
 
 SearchState GreedySearch::from_nothing() {
-    SearchState best = initial();
-    bound_all(best);
-    SearchState plainly = best;
-    suspect(existing());
-    grow(best, true, true);
-    if (!limited_ && !space_is_short()) // every byte is to be had: the order hardly matters
-        return best;
+    SearchState plainly = initial();
+    bound_all(plainly);
+    SearchState by_bytes = plainly;
     suspect(existing());
     grow(plainly, false, true);
-    keep_better(best, std::move(plainly));
-    return best;
+    if (!limited_ && !space_is_short()) // every byte is to be had
+        return plainly;
+    suspect(existing());
+    grow(by_bytes, true, true);
+    keep_better(by_bytes, std::move(plainly));
+    return by_bytes;
 }
 
 SearchState GreedySearch::from(const std::vector<char>& start) {
@@ -57,8 +57,13 @@ void GreedySearch::fill(SearchState& state, bool per_byte, bool all) {
     std::vector<std::pair<double, std::uint32_t>> heap;
     std::vector<Item> flips;
     const auto push = [&](std::uint32_t b) {
-        if (state.value[b] <= least_gain() || !worth_a_look(state, b))
+        if (state.value[b] <= least_gain())
             return;
+        if (!worth_a_look(state, b)) {
+            if (!space_is_short()) // else it stays open to be forced in
+                set_value(state, b, 0.0);
+            return;
+        }
         adding(state, b, flips);
         if (flips.empty())
             return;

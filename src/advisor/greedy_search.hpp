@@ -12,7 +12,7 @@ class GreedySearch : protected SearchSpace {
   protected:
     explicit GreedySearch(const SearchProblem& problem);
 
-    // Grown from none by gain a byte; where space is short by plain gain as well, and the better of the two.
+    // Grown from none by plain gain; where space is short by gain a byte as well, and the better of the two.
     SearchState from_nothing();
     SearchState from(const std::vector<char>& start);
     // Until nothing gains and fits, and nothing is superfluous. `all`: a look at everything that is open, however many.
