@@ -228,6 +228,7 @@ def main():
     parser = argparse.ArgumentParser(prog="bench/advisor/compare")
     parser.add_argument("--quick", action="store_true", help="small tables, one run of each statement")
     parser.add_argument("--workload", action="append", choices=[*WORKLOADS, "scaling"], help="only this one (may be repeated)")
+    parser.add_argument("--tables", type=int, help="scaling: on so many tables, ten statements each")
     parser.add_argument("--peer", dest="peers", action="append", choices=ALGORITHMS, help="only this peer")
     parser.add_argument("--no-peers", action="store_true")
     parser.add_argument("--kind", dest="kinds", action="append", choices=["btree", "all"])

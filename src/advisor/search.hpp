@@ -62,9 +62,10 @@ struct SearchAnswer {
     std::uint64_t operations = 0;
 };
 
-// Greedy by gain a byte and by plain gain over plans (a plan's missing indexes are taken together, so indexes that pay
-// only together are found), then large neighbourhood search (Shaw 1998): take out one, two or three indexes, or force
-// one in that did not fit, fill up greedily, keep what is better. Deterministic. Starts from `start` as well if given.
+// Greedy by plain gain, and where space is short by gain a byte, over plans (a plan's missing indexes are taken
+// together, so indexes that pay only together are found), then large neighbourhood search (Shaw 1998): take out one,
+// two or three indexes, or force one in that did not fit, fill up greedily, keep what is better. Deterministic. Starts
+// from `start` as well if given.
 SearchAnswer search_indexes(const SearchProblem& problem, const std::vector<char>* start = nullptr);
 
 // The objective of a set; infinity when it breaks a rule.
