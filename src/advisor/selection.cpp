@@ -5,6 +5,7 @@
 #include "advisor/selection_context.hpp"
 #include "advisor/selection_problem.hpp"
 #include "advisor/selection_report.hpp"
+#include "advisor/smaller_indexes.hpp"
 
 #include <algorithm>
 #include <limits>
@@ -123,6 +124,7 @@ class Advisor {
         if (best_cost < infinity)
             answer_ = std::move(best);
         answer_.present.resize(context_.cache.items());
+        SmallerIndexes(context_).take(answer_, byte_price);
     }
 
     Selection report() {

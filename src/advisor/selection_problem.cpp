@@ -74,4 +74,12 @@ SearchProblem problem_of(SelectionContext& context, double charge, double byte_p
     return problem;
 }
 
+double write_cost_of(SelectionContext& context, RelationId relation, const CostCache::Set& present) {
+    std::vector<Item> there;
+    for (Item item = 0; item < present.size(); ++item)
+        if (present[item] != 0 && context.cache.relation(item) == relation)
+            there.push_back(item);
+    return context.source.write_cost(relation, changes(context, relation, there));
+}
+
 } // namespace citadel::advisor

@@ -170,6 +170,55 @@ TEST(AdvisorSelection, WriteCostAndMinimumGainKeepIndexesOut) {
     EXPECT_TRUE(select_indexes(statements, no_indexes, costs, {}).steps.empty());
 }
 
+// What costs the same with a smaller index gets the smaller one, whichever the planner happened to name first, with a
+// budget or without.
+TEST(AdvisorSelection, OfEqualsTheSmallest) {
+    const std::vector<StatementUse> statements = {equality_on({5}), equality_on({1, 2})};
+    CostTable costs;
+    costs.rows = {{0, {}, 993},
+                  {0, {index_on({5})}, 85},
+                  {1, {}, 43},
+                  {1, {index_on({2, 1})}, 8},
+                  {1, {index_on({1, 2})}, 8},
+                  {1, {index_on({1})}, 8},
+                  {1, {index_on({2})}, 26}};
+    costs.sizes = {{index_on({5}), 409'600},
+                   {index_on({1}), 81'920},
+                   {index_on({2}), 32'768},
+                   {index_on({1, 2}), 98'304},
+                   {index_on({2, 1}), 98'304}};
+    for (const std::optional<std::uint64_t> budget :
+         {std::optional<std::uint64_t>{}, std::optional<std::uint64_t>{510'000},
+          std::optional<std::uint64_t>{100'000'000}}) {
+        SelectionRules rules;
+        rules.budget_bytes = budget;
+        const Selection chosen = select_indexes(statements, no_indexes, costs, rules);
+        ASSERT_EQ(chosen.steps.size(), 2u);
+        EXPECT_EQ(chosen.steps[1].index, index_on({1}));
+        EXPECT_EQ(chosen.cost_after, 93.0);
+    }
+    // A hair dearer is as good: a thousandth for all of the bytes. More than that is not, however small the index.
+    costs.rows[5].cost = 8.001;
+    EXPECT_EQ(select_indexes(statements, no_indexes, costs, {}).steps[1].index, index_on({1}));
+    costs.rows[5].cost = 8.1;
+    SelectionRules rules;
+    rules.budget_bytes = 100'000'000;
+    EXPECT_EQ(select_indexes(statements, no_indexes, costs, rules).steps[1].bytes, 98'304u);
+}
+
+// The smaller index must do for every statement that the larger one serves, and cost writers no more.
+TEST(AdvisorSelection, TheSmallerServesAllOrNone) {
+    const std::vector<StatementUse> statements = {equality_on({1, 2}), equality_on({1, 2, 3})};
+    CostTable costs;
+    costs.rows = {{0, {}, 1000}, {0, {index_on({1, 2})}, 10}, {0, {index_on({1})}, 10},
+                  {1, {}, 1000}, {1, {index_on({1, 2})}, 10}, {1, {index_on({1})}, 20}};
+    EXPECT_EQ(select_indexes(statements, no_indexes, costs, {}).steps[0].index, index_on({1, 2}));
+    costs.rows[5].cost = 10;
+    EXPECT_EQ(select_indexes(statements, no_indexes, costs, {}).steps[0].index, index_on({1}));
+    costs.writes[index_on({1})] = 5.0;
+    EXPECT_EQ(select_indexes(statements, no_indexes, costs, {}).steps[0].index, index_on({1, 2}));
+}
+
 TEST(AdvisorSelection, TwoIndexesThatOnlyPayTogetherAreNotLost) {
     // Each alone gains a little, both together a lot (a merge join): greedy gets there in two steps.
     StatementUse join;
