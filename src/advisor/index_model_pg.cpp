@@ -106,8 +106,17 @@ int alignment_bytes(char alignment) {
 
 // Bytes of an index tuple, aligned: index_form_tuple() row by row.
 void measure_tuples(const Measured& measured, SizedIndex& sized) {
-    for (SampledValues* values : measured.columns)
+    struct Column {
+        const bool* nulls;
+        const std::int32_t* bytes;
+        std::int64_t alignment; // 0: of a value of variable length, by its header
+    };
+    std::vector<Column> columns;
+    for (SampledValues* values : measured.columns) {
         measured.sample->measure(*values);
+        const int alignment = values->length > 0 ? alignment_bytes(values->alignment) : values->length == -1 ? 0 : 1;
+        columns.push_back({values->nulls, values->bytes.data(), alignment});
+    }
     double sum = 0.0;
     double rows = 0.0;
     std::int64_t least = std::numeric_limits<std::int64_t>::max();
@@ -116,19 +125,17 @@ void measure_tuples(const Measured& measured, SizedIndex& sized) {
         if (!takes(measured, row))
             continue;
         bool null = false;
-        for (const SampledValues* values : measured.columns)
-            null = null || values->nulls[row];
+        for (const Column& column : columns)
+            null = null || column.nulls[row];
         std::int64_t bytes = null ? 16 : 8;
-        for (const SampledValues* values : measured.columns) {
-            if (values->nulls[row])
+        for (const Column& column : columns) {
+            if (column.nulls[row])
                 continue;
-            const std::int32_t own = values->bytes[row];
-            const int alignment = values->length > 0                  ? alignment_bytes(values->alignment)
-                                  : values->length == -1 && own > 127 ? 4
-                                                                      : 1;
-            bytes = (bytes + alignment - 1) / alignment * alignment + own;
+            const std::int64_t own = column.bytes[row];
+            const std::int64_t alignment = column.alignment > 0 ? column.alignment : own > 127 ? 4 : 1;
+            bytes = ((bytes + alignment - 1) & -alignment) + own; // a power of two
         }
-        bytes = (bytes + 7) / 8 * 8;
+        bytes = (bytes + 7) & -8;
         sum += static_cast<double>(bytes);
         rows += 1.0;
         least = std::min(least, bytes);

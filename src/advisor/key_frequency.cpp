@@ -45,31 +45,49 @@ std::vector<Component> components(const std::vector<KeyClass>& few, double share
     return all;
 }
 
-// Expectation maximisation of the components' weights.
+// Expectation maximisation of the components' weights. It takes hundreds of rounds, for each set of columns that is
+// sized: the likelihoods stand in rows of equal length, four at a time are summed.
 void fit(std::vector<Component>& all, const std::vector<KeyClass>& few) {
     constexpr int rounds = 1500;
-    std::vector<double> next(all.size());
+    constexpr std::size_t lanes = 4;
+    const std::size_t width = (all.size() + lanes - 1) / lanes * lanes;
+    std::vector<double> likelihood(few.size() * width, 0.0); // a row for each number of times
+    std::vector<double> weight(width, 0.0);
+    std::vector<double> share(width);
+    for (std::size_t j = 0; j < all.size(); ++j) {
+        weight[j] = all[j].weight;
+        for (std::size_t i = 0; i < few.size(); ++i)
+            likelihood[i * width + j] = all[j].likelihood[i];
+    }
     for (int round = 0; round < rounds; ++round) {
-        std::fill(next.begin(), next.end(), 0.0);
+        std::fill(share.begin(), share.end(), 0.0);
         for (std::size_t i = 0; i < few.size(); ++i) {
-            double sum = 0.0;
-            for (const Component& one : all)
-                sum += one.weight * one.likelihood[i];
+            const double* own = likelihood.data() + i * width;
+            double sums[lanes] = {};
+            for (std::size_t j = 0; j < width; j += lanes)
+                for (std::size_t k = 0; k < lanes; ++k)
+                    sums[k] += weight[j + k] * own[j + k];
+            const double sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
             if (sum <= 0.0)
                 continue;
-            for (std::size_t j = 0; j < all.size(); ++j)
-                next[j] += few[i].keys * all[j].weight * all[j].likelihood[i] / sum;
+            const double keys = few[i].keys / sum;
+            for (std::size_t j = 0; j < width; j += lanes)
+                for (std::size_t k = 0; k < lanes; ++k)
+                    share[j + k] += keys * own[j + k];
         }
         double change = 0.0;
         double sum = 0.0;
-        for (std::size_t j = 0; j < all.size(); ++j) {
-            change += std::abs(next[j] - all[j].weight);
-            sum += next[j];
-            all[j].weight = next[j];
+        for (std::size_t j = 0; j < width; ++j) {
+            const double next = weight[j] * share[j];
+            change += std::abs(next - weight[j]);
+            sum += next;
+            weight[j] = next;
         }
         if (change <= 1e-6 * sum)
             break;
     }
+    for (std::size_t j = 0; j < all.size(); ++j)
+        all[j].weight = weight[j];
 }
 
 } // namespace
