@@ -59,15 +59,18 @@ void GreedySearch::fill(SearchState& state, bool per_byte, bool all) {
     const auto push = [&](std::uint32_t b) {
         if (state.value[b] <= least_gain())
             return;
+        adding(state, b, flips);
+        const bool room = fits(state, flips);
+        if (!room && limited_ && budget_binding_) // the rule where space is short
+            return;
         if (!worth_a_look(state, b)) {
             if (!space_is_short()) // else it stays open to be forced in
                 set_value(state, b, 0.0);
             return;
         }
-        adding(state, b, flips);
         if (flips.empty())
             return;
-        if (!fits(state, flips)) {
+        if (!room) {
             limited_ = true;
             budget_binding_ |= bytes_of(state, flips) > problem().budget_bytes - state.bytes;
             return;

@@ -3,6 +3,7 @@
 #include "advisor/greedy_search.hpp"
 
 #include <algorithm>
+#include <unordered_map>
 #include <utility>
 
 namespace citadel::advisor {
@@ -57,8 +58,31 @@ class Searcher : private GreedySearch {
         return true;
     }
 
+    // Was this step tried from this very set, with as much patience? What it leads to is no news then.
+    bool was_tried(const SearchState& state, std::uint64_t step) {
+        std::uint64_t set = 0;
+        for (const Item item : state.created)
+            set ^= mixed(item);
+        for (const Item item : existing())
+            set ^= state.present[item] != 0 ? mixed(item) : 0;
+        const auto [known, is_new] = tried_.emplace(mixed(step) ^ set, patience_);
+        return !is_new && std::exchange(known->second, std::max(known->second, patience_)) >= patience_;
+    }
+
+    // The finalizer of MurmurHash3.
+    static std::uint64_t mixed(std::uint64_t value) {
+        value = ((value + 1) ^ (value >> 33)) * 0xff51afd7ed558ccdULL;
+        value = (value ^ (value >> 33)) * 0xc4ceb9fe1a85ec53ULL;
+        return value ^ (value >> 33);
+    }
+
     // Without `out`, filled up again. The ones taken out may come back.
     bool try_without(SearchState& state, const std::vector<Item>& out, bool per_byte) {
+        std::uint64_t step = per_byte ? 1 : 2;
+        for (const Item item : out)
+            step = mixed(step) + item;
+        if (was_tried(state, step))
+            return false;
         const double before = objective(state);
         begin(state);
         take_suspects();
@@ -69,6 +93,8 @@ class Searcher : private GreedySearch {
 
     // With a bundle that does not fit: what loses least a byte makes room.
     bool try_forced(SearchState& state, std::uint32_t b) {
+        if (was_tried(state, std::uint64_t{b} << 32))
+            return false;
         const double before = objective(state);
         take_suspects();
         std::vector<Item> flips;
@@ -121,6 +147,14 @@ class Searcher : private GreedySearch {
         return start != nullptr && item < start->size() && (*start)[item] != 0 && knows_no_more(item);
     }
 
+    // What is open is priced once, not in every step that is tried and taken back.
+    void price_open(SearchState& state) {
+        std::vector<Item> flips;
+        promising(state, false, looked_at_);
+        for (const std::uint32_t b : looked_at_)
+            set_value(state, b, worth_a_look(state, b) ? gain(state, b, flips) : 0.0);
+    }
+
     void improve(SearchState& best, const std::vector<char>* start) {
         forget_losses();
         const bool bounded = limited(); // a limit that nothing ran into is none
@@ -129,6 +163,8 @@ class Searcher : private GreedySearch {
         if (!problem_.thorough && !bounded) // where space is short, everything has to do with everything
             for (const Item item : best.created)
                 settled_[item] = was_settled(item, start) ? 1 : 0;
+        if (bounded && problem_.thorough)
+            price_open(best);
         for (bool better = true; better && !stopped();) {
             better = false;
             for (std::size_t i = 0; i < best.created.size() && !stopped(); ++i) {
@@ -180,8 +216,9 @@ class Searcher : private GreedySearch {
                 out.push_back(near[random(static_cast<std::uint32_t>(near.size()))]);
             else if (anywhere)
                 out.push_back(best.created[random(count)]);
-        if (out.size() > 1)
-            try_without(best, out, random(3) != 0);
+        std::sort(out.begin(), out.end());
+        out.erase(std::unique(out.begin(), out.end()), out.end());
+        try_without(best, out, random(3) != 0);
     }
 
     // Any bundle that gains something, whether it fits or not.
@@ -241,6 +278,7 @@ class Searcher : private GreedySearch {
     std::vector<std::uint32_t> looked_at_;
     std::uint64_t random_ = 88172645463325252ULL;
     double patience_ = 0.0;
+    std::unordered_map<std::uint64_t, double> tried_; // a step and the set it was tried from: with how much patience
 };
 
 } // namespace

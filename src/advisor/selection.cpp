@@ -99,17 +99,21 @@ class Advisor {
             const std::uint64_t computed = context_.cache.computed();
             explorer_.extend(answer_);
             double cost = explorer_.explore(answer_);
-            for (const Item item : answer_.created) // the first search knew no price of space
+            double believed = answer_.objective;
+            for (const Item item : answer_.created) { // the first search knew no price of space
                 cost += (byte_price - searched_with) * context_.bytes(item);
+                believed += (byte_price - searched_with) * context_.bytes(item);
+            }
             answer_.present.resize(context_.cache.items());
             if (context_.stopped())
                 break;
             const bool hardly = cost > best_cost * 0.9995;
+            const bool confirmed = cost <= believed * 1.001;
             if (cost < best_cost) {
                 best = answer_;
                 best_cost = cost;
             }
-            if (thorough && hardly)
+            if (thorough && hardly && confirmed) // else it knows better now
                 break;
             thorough = thorough || hardly || context_.cache.computed() == computed;
             SearchAnswer next =
