@@ -2,12 +2,13 @@
 # shellcheck disable=SC2154 # scripts/package sets root
 # The two halves of scripts/package: a root folder that builds, and a clean one that has nothing but what apt installs.
 #
-#   build_packages MAJOR FOLDER   leaves the .deb files in the folder
+#   build_packages MAJOR FOLDER   leaves the .deb files and the source package in the folder
 #   prove_packages MAJOR FOLDER   from these files to the first recommendation, in at most longest_proof seconds
+#   autopkgtest_packages MAJOR FOLDER  debian/tests as autopkgtest runs them
 #   prove_upgrade OLD NEW FOLDER  a server of version OLD upgraded to NEW by Debian's pg_upgradecluster, by pg_upgrade and by
 #                                 dump: nothing is lost, and everything goes on
 #
-# build_here, prove_here and upgrade_here are what runs inside.
+# build_here, prove_here, autopkgtest_here and upgrade_here are what runs inside.
 
 longest_proof=120
 
@@ -17,7 +18,7 @@ build_packages() {
     status=$?
     mkdir -p "$folder"
     # shellcheck disable=SC2153 # make_root sets ROOT_FOLDER
-    cp "$ROOT_FOLDER"/citadel_packages/postgresql-"$major"-*.deb "$folder/" 2>/dev/null || status=1
+    cp "$ROOT_FOLDER"/citadel_packages/{postgresql-"$major"-*.deb,citadel-opt_*.dsc,citadel-opt_*.tar.*} "$folder/" 2>/dev/null || status=1
     rm -rf "$ROOT_FOLDER/citadel_packages"
     return "$status"
 }
@@ -33,11 +34,11 @@ build_here() {
     MAKEFLAGS="-j$(nproc) ${MAKEFLAGS:-}"
     export MAKEFLAGS
     # Only the versions that this Debian has: postgresql-server-dev-all names them.
-    if ! { pg_buildext updatecontrol && DEB_BUILD_OPTIONS=parallel=$(nproc) dpkg-buildpackage -us -uc -b; } >"$log" 2>&1; then
+    if ! { pg_buildext updatecontrol && DEB_BUILD_OPTIONS=parallel=$(nproc) dpkg-buildpackage -us -uc; } >"$log" 2>&1; then
         tail -40 "$log"
         return 1
     fi
-    lintian --no-tag-display-limit --fail-on error,warning ../*.deb
+    lintian --no-tag-display-limit --fail-on error,warning ../*.dsc ../*.deb
 }
 
 # clean_root RELEASE FOLDER: nothing but the base system. Making one costs a minute: a copy is kept.
@@ -58,7 +59,7 @@ in_clean_root() {
     shift 2
     release=$(release_of "$major") || return
     folder=$CITADEL_ROOTS/clean-$release.$$
-    if ! { clean_root "$release" "$folder" && mkdir "$folder/proof" && cp "$packages"/postgresql-*-citadel-opt_*.deb "$folder/proof/" &&
+    if ! { clean_root "$release" "$folder" && mkdir "$folder/proof" && cp "$packages"/*citadel-opt_* "$folder/proof/" &&
         cp -r "$root/debian/tests/first-recommendation" "$root/scripts" "$folder/proof/"; }; then
         rm -rf --one-file-system "$folder"
         return 1
@@ -72,6 +73,8 @@ in_clean_root() {
 }
 
 prove_packages() { in_clean_root "$1" "$2" --prove-here "$1"; }
+
+autopkgtest_packages() { in_clean_root "$1" "$2" --autopkgtest-here "$1"; }
 
 prove_upgrade() { in_clean_root "$2" "$3" --upgrade-here "$1" "$2" "$(debian_mirror)"; }
 
@@ -129,6 +132,16 @@ prove_here() {
         return 1
     fi
     echo "  purged without a trace"
+}
+
+# In the clean root itself ("null"): it is thrown away afterwards.
+autopkgtest_here() {
+    without_main_cluster || return 1
+    quietly apt-get -qq update || return 1
+    quietly apt-get -qq install -y --no-install-recommends autopkgtest || return 1
+    autopkgtest "/proof/postgresql-$1"-*.deb /proof/citadel-opt_*.dsc -- null >/proof/log 2>&1 || { tail -40 /proof/log; return 1; }
+    grep -E 'recommended:|package tried in' /proof/log | sed 's/^/  /'
+    grep -qE '^first-recommendation +PASS' /proof/log
 }
 
 # in_cluster MAJOR NAME ARGUMENT...: scripts/lib/server_upgrade as the cluster's superuser.
