@@ -49,7 +49,7 @@ clean_root() {
         rm -f "$folder.log"
     fi
     rm -rf --one-file-system "$folder"
-    mkdir -p "$folder" && tar -C "$folder" -xf "$kept"
+    mkdir -p "$folder" && tar -C "$folder" -xf "$kept" && accept_old_mirror "$folder"
 }
 
 # in_clean_root MAJOR FOLDER ARGUMENT...: runs scripts/package in a clean root folder of that version's release, with the

@@ -92,6 +92,9 @@ in_root() {
     return "$status"
 }
 
+# A mirror may be a copy of some past day; signatures are verified all the same.
+accept_old_mirror() { echo 'Acquire::Check-Valid-Until "false";' >"$1/etc/apt/apt.conf.d/90citadel"; }
+
 enter_version() {
     local major=$1 groups=$2 status
     shift 2
@@ -100,8 +103,7 @@ enter_version() {
     rm -rf "$ROOT_FOLDER/citadel_opt"
     copy_tree "$ROOT_FOLDER/citadel_opt" || { no_root "$major" "the sources cannot be copied into $ROOT_FOLDER"; return; }
     cp -L /etc/resolv.conf "$ROOT_FOLDER/etc/resolv.conf" 2>/dev/null
-    # A mirror may be a copy of some past day; signatures are verified all the same.
-    echo 'Acquire::Check-Valid-Until "false";' >"$ROOT_FOLDER/etc/apt/apt.conf.d/90citadel"
+    accept_old_mirror "$ROOT_FOLDER"
     in_root true || { no_root "$major" "mount or chroot is forbidden in $ROOT_FOLDER"; return; }
     # shellcheck disable=SC2016,SC2086 # for that shell; a list of words
     in_root timeout --kill-after=10 900 bash -c '. /citadel_opt/scripts/lib/packages.sh && install_missing "$@"' bash $groups ||
