@@ -13,9 +13,9 @@ constexpr std::size_t aligned(std::size_t bytes) {
     return (bytes + cache_line - 1) / cache_line * cache_line;
 }
 
-// Key of an armed statement: never 0, with the two low bits free for what it is armed for.
-std::uint64_t armed_key(std::uint32_t database, std::uint64_t query_id) {
-    return (mix(query_id + mix(database)) | 4) & ~std::uint64_t{3};
+// Key of an armed plan: never 0, with the two low bits free for what it is armed for.
+std::uint64_t armed_key(std::uint32_t database, std::uint64_t query_id, std::uint64_t plan_id) {
+    return (mix(plan_id + mix(query_id + mix(database))) | 4) & ~std::uint64_t{3};
 }
 
 } // namespace
@@ -197,9 +197,9 @@ std::uint32_t Buffer::reversed(std::uint32_t newest, std::size_t& count) {
     return oldest;
 }
 
-// Two places for each key. A statement that is armed and never runs again is overwritten by later ones.
-void Buffer::arm(std::uint32_t database, std::uint64_t query_id, unsigned what) {
-    const std::uint64_t key = armed_key(database, query_id);
+// Two places for each key. A plan that is armed and never runs again is overwritten by later ones.
+void Buffer::arm(std::uint32_t database, std::uint64_t query_id, std::uint64_t plan_id, unsigned what) {
+    const std::uint64_t key = armed_key(database, query_id, plan_id);
     for (int attempt = 0; attempt < 4; ++attempt) {
         auto& slot = armed_[(key >> 8) % armed_slots ^ static_cast<unsigned>(attempt & 1)];
         std::uint64_t old = slot.load(std::memory_order_relaxed);
@@ -214,8 +214,8 @@ void Buffer::arm(std::uint32_t database, std::uint64_t query_id, unsigned what) 
     }
 }
 
-unsigned Buffer::claim_armed(std::uint32_t database, std::uint64_t query_id) {
-    const std::uint64_t key = armed_key(database, query_id);
+unsigned Buffer::claim_armed(std::uint32_t database, std::uint64_t query_id, std::uint64_t plan_id) {
+    const std::uint64_t key = armed_key(database, query_id, plan_id);
     for (unsigned place = 0; place < 2; ++place) {
         auto& slot = armed_[(key >> 8) % armed_slots ^ place];
         std::uint64_t old = slot.load(std::memory_order_relaxed);

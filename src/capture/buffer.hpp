@@ -1,6 +1,6 @@
 // The shared memory of capture, server-free. One fixed piece, made at server start, laid out as
 //
-//   header | databases | armed statements | slots of the backends | sample entries | index of texts | blocks
+//   header | databases | armed plans | slots of the backends | sample entries | index of texts | blocks
 //
 // Backends put samples into a queue for each database (lock-free: a free list, and a push by compare-and-swap that its
 // one reader empties by exchange) and texts into the store (store.hpp). Nobody waits here: what does not fit is dropped
@@ -95,7 +95,7 @@ enum Counter : int {
     counter_count
 };
 
-// What a statement is armed for (bits).
+// What a plan is armed for (bits).
 enum Armed : unsigned { armed_none = 0, armed_row_counts = 1, armed_plan_at_start = 2 };
 
 // The padding keeps what different processes write on different cache lines.
@@ -129,10 +129,11 @@ class Buffer { // NOLINT(clang-analyzer-optin.performance.Padding)
     std::uint32_t sample_capacity() const { return sample_count_; }
     std::uint32_t samples_used() const { return sample_list_.used(); }
 
-    // --- armed statements
+    // --- armed plans: of a statement with several plans the run of another one must not take the turn
     bool any_armed() const { return armed_count_.load(std::memory_order_relaxed) != 0; }
-    void arm(std::uint32_t database, std::uint64_t query_id, unsigned what);
-    unsigned claim_armed(std::uint32_t database, std::uint64_t query_id); // what it was armed for; disarmed now
+    void arm(std::uint32_t database, std::uint64_t query_id, std::uint64_t plan_id, unsigned what);
+    // What it was armed for; disarmed now.
+    unsigned claim_armed(std::uint32_t database, std::uint64_t query_id, std::uint64_t plan_id);
 
     // --- backends
     int backends() const { return backend_count_; }

@@ -93,10 +93,9 @@ void flush_counted_runs();
 // In any backend, of its own database; empty when parameters are not sampled or the statement is forgotten.
 std::vector<ParameterSet> parameter_sets(uint64_t query_id, uint32_t user);
 
-// The next run of this statement in this database counts the rows of its plan nodes.
-void count_rows_once(uint64_t query_id);
-// The next run of this statement in this database, fast or slow, writes down its plan, unless that is known.
-void write_plan_once(uint64_t query_id);
+// The next run of this statement with this plan in this database, fast or slow, writes the plan down, unless it is
+// known.
+void write_plan_once(uint64_t query_id, uint64_t plan_id);
 
 Counters counters();
 

@@ -173,12 +173,8 @@ std::vector<ParameterSet> parameter_sets(uint64_t query_id, uint32_t user) {
     return sets;
 }
 
-void count_rows_once(uint64_t query_id) {
-    buffer().arm(MyDatabaseId, query_id, armed_row_counts);
-}
-
-void write_plan_once(uint64_t query_id) {
-    buffer().arm(MyDatabaseId, query_id, armed_plan_at_start);
+void write_plan_once(uint64_t query_id, uint64_t plan_id) {
+    buffer().arm(MyDatabaseId, query_id, plan_id, armed_plan_at_start);
 }
 
 bool samples_half_full() {

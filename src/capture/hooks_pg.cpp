@@ -4,6 +4,7 @@
 
 #include "capture/fast_path_pg.hpp"
 #include "capture/overhead_pg.hpp"
+#include "capture/plan_identity_pg.hpp"
 #include "capture/random.hpp"
 #include "capture/record_pg.hpp"
 #include "capture/repeat_table.hpp"
@@ -190,7 +191,7 @@ void executor_start(QueryDesc* query, int eflags) {
         level = shed_level();
         watched = to_be_watched(query, eflags, nested, level) ? described_run(query, nested, level) : nullptr;
         if (watched != nullptr && watched->sampled && level < shed_details && shared_buffer()->any_armed()) {
-            armed = shared_buffer()->claim_armed(MyDatabaseId, watched->query_id);
+            armed = shared_buffer()->claim_armed(MyDatabaseId, watched->query_id, plan_identity(query->plannedstmt));
             watched->counts_rows = (armed & armed_row_counts) != 0;
             if (watched->counts_rows)
                 query->instrument_options |= INSTRUMENT_ROWS | INSTRUMENT_BUFFERS;
@@ -275,7 +276,7 @@ void failed(QueryDesc* query) {
         (ms >= settings::slow_query_threshold_ms || outcome == Outcome::timeout))
         meter.in_full([=] { record_failed(*watched, ms, outcome, sqlstate); });
     if (watched->counts_rows) // it could not keep its promise: another run shall
-        shared_buffer()->arm(MyDatabaseId, watched->query_id, armed_row_counts);
+        shared_buffer()->arm(MyDatabaseId, watched->query_id, plan_identity(query->plannedstmt), armed_row_counts);
     forget_watched(watched);
 }
 

@@ -99,7 +99,7 @@ void remember_plan(const Watched& watched, const PlanShape& shape, bool with_row
         state = store.plan_state(key, shape.id, now, rearm_after);
     }
     if (state.should_arm)
-        shared_buffer()->arm(key.database, key.query_id, armed_row_counts);
+        shared_buffer()->arm(key.database, key.query_id, shape.id, armed_row_counts);
 }
 
 void remember_parameters(const Watched& watched) {
@@ -254,7 +254,7 @@ void record_failed(const Watched& watched, double duration_ms, Outcome outcome, 
     Store store(*shared_buffer());
     const StatementKey key = key_of(watched);
     if (store.plan_state(key, shape.id, now, rearm_after).known == Store::Known::no)
-        shared_buffer()->arm(key.database, key.query_id, armed_plan_at_start);
+        shared_buffer()->arm(key.database, key.query_id, shape.id, armed_plan_at_start);
 }
 
 void remember(const Watched& watched) {

@@ -181,11 +181,12 @@ void ask_for_plans(const std::vector<BucketRow>& rows) {
     }
     pg::Spi spi;
     const pg::Rows unknown = spi.query(
-        "SELECT w.q FROM unnest($1, $2, $3) AS w (q, p, ms) WHERE NOT EXISTS (SELECT FROM citadel.plan k WHERE "
-        "k.query_id = w.q AND k.plan_id = w.p) GROUP BY w.q ORDER BY max(w.ms) DESC",
+        "SELECT w.q, w.p FROM unnest($1, $2, $3) AS w (q, p, ms) WHERE NOT EXISTS (SELECT FROM citadel.plan k WHERE "
+        "k.query_id = w.q AND k.plan_id = w.p) ORDER BY w.ms DESC",
         {query_id.arg(), plan_id.arg(), total_ms.arg()}, static_cast<long>(plans_a_minute));
     for (std::size_t i = 0; i < unknown.size(); ++i)
-        capture::write_plan_once(static_cast<std::uint64_t>(unknown.int64(i, 0)));
+        capture::write_plan_once(static_cast<std::uint64_t>(unknown.int64(i, 0)),
+                                 static_cast<std::uint64_t>(unknown.int64(i, 1)));
 }
 
 } // namespace

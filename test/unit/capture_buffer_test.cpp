@@ -170,21 +170,22 @@ TEST_F(BufferTest, MoreDatabasesThanSlots) {
     EXPECT_EQ(register_database(max_databases + 1), -1);
 }
 
-TEST_F(BufferTest, ArmedStatementsAreClaimedOnce) {
+TEST_F(BufferTest, ArmedPlansAreClaimedOnce) {
     EXPECT_FALSE(buffer_->any_armed());
-    buffer_->arm(1, 7, armed_row_counts);
-    buffer_->arm(1, 7, armed_plan_at_start);
+    buffer_->arm(1, 7, 70, armed_row_counts);
+    buffer_->arm(1, 7, 70, armed_plan_at_start);
     EXPECT_TRUE(buffer_->any_armed());
-    EXPECT_EQ(buffer_->claim_armed(2, 7), armed_none);
-    EXPECT_EQ(buffer_->claim_armed(1, 7), armed_row_counts | armed_plan_at_start);
-    EXPECT_EQ(buffer_->claim_armed(1, 7), armed_none);
+    EXPECT_EQ(buffer_->claim_armed(2, 7, 70), armed_none);
+    EXPECT_EQ(buffer_->claim_armed(1, 7, 71), armed_none); // the same statement with another plan
+    EXPECT_EQ(buffer_->claim_armed(1, 7, 70), armed_row_counts | armed_plan_at_start);
+    EXPECT_EQ(buffer_->claim_armed(1, 7, 70), armed_none);
     EXPECT_FALSE(buffer_->any_armed());
     for (std::uint64_t q = 0; q < 10000; ++q) // never claimed: later ones take their places
-        buffer_->arm(1, q, armed_row_counts);
-    buffer_->arm(1, 424242, armed_row_counts);
-    EXPECT_EQ(buffer_->claim_armed(1, 424242), armed_row_counts);
+        buffer_->arm(1, q, q, armed_row_counts);
+    buffer_->arm(1, 424242, 1, armed_row_counts);
+    EXPECT_EQ(buffer_->claim_armed(1, 424242, 1), armed_row_counts);
     for (std::uint64_t q = 0; q < 10000; ++q)
-        buffer_->claim_armed(1, q);
+        buffer_->claim_armed(1, q, q);
     EXPECT_FALSE(buffer_->any_armed());
 }
 
