@@ -1,6 +1,7 @@
 #include "advisor/search.hpp"
 
 #include "advisor/greedy_search.hpp"
+#include "capture/random.hpp"
 
 #include <algorithm>
 #include <unordered_map>
@@ -62,25 +63,18 @@ class Searcher : private GreedySearch {
     bool was_tried(const SearchState& state, std::uint64_t step) {
         std::uint64_t set = 0;
         for (const Item item : state.created)
-            set ^= mixed(item);
+            set ^= capture::mix(std::uint64_t{item} + 1);
         for (const Item item : existing())
-            set ^= state.present[item] != 0 ? mixed(item) : 0;
-        const auto [known, is_new] = tried_.emplace(mixed(step) ^ set, patience_);
+            set ^= state.present[item] != 0 ? capture::mix(std::uint64_t{item} + 1) : 0;
+        const auto [known, is_new] = tried_.emplace(capture::mix(step) ^ set, patience_);
         return !is_new && std::exchange(known->second, std::max(known->second, patience_)) >= patience_;
-    }
-
-    // The finalizer of MurmurHash3.
-    static std::uint64_t mixed(std::uint64_t value) {
-        value = ((value + 1) ^ (value >> 33)) * 0xff51afd7ed558ccdULL;
-        value = (value ^ (value >> 33)) * 0xc4ceb9fe1a85ec53ULL;
-        return value ^ (value >> 33);
     }
 
     // Without `out`, filled up again. The ones taken out may come back.
     bool try_without(SearchState& state, const std::vector<Item>& out, bool per_byte) {
         std::uint64_t step = per_byte ? 1 : 2;
         for (const Item item : out)
-            step = mixed(step) + item;
+            step = capture::mix(step) + item;
         if (was_tried(state, step))
             return false;
         const double before = objective(state);

@@ -1,5 +1,7 @@
 #include "advisor/search_space.hpp"
 
+#include "capture/random.hpp"
+
 #include <algorithm>
 #include <utility>
 
@@ -59,12 +61,9 @@ bool SearchSpace::possible(std::uint32_t plan, const std::vector<char>& present)
     return true;
 }
 
-// Mixes the bits (the finalizer of MurmurHash3), so that few sets have the exclusive or of another.
+// Mixed, so that few sets have the exclusive or of another.
 std::uint32_t SearchSpace::signature_of(Item item) {
-    std::uint32_t mixed = item + 1;
-    mixed = (mixed ^ (mixed >> 16)) * 0x85ebca6bU;
-    mixed = (mixed ^ (mixed >> 13)) * 0xc2b2ae35U;
-    return mixed ^ (mixed >> 16);
+    return static_cast<std::uint32_t>(capture::mix(std::uint64_t{item} + 1));
 }
 
 void SearchSpace::look_at_coming(const SearchState& state, const std::vector<Item>& flips) {

@@ -1,5 +1,6 @@
 #include "advisor/table_sample_pg.hpp"
 
+#include "capture/random.hpp"
 #include "pg/guard.hpp"
 #include "pg/memory.hpp"
 #include "pg/plan_tree.hpp"
@@ -41,20 +42,10 @@ namespace {
 // A sampling method of our own for the table's access method: some pages, and of each some rows.
 struct Chooser {
     BlockSamplerData blocks;
-    std::uint64_t random;
-    double share; // of a page's rows
+    capture::Random random; // from the table's OID: the same rows for the same table
+    double share;           // of a page's rows
     OffsetNumber last;
 };
-
-double next_random(Chooser* chooser) {
-    // SplitMix64 (Steele, Lea, Flood 2014); the same rows for the same table.
-    chooser->random += 0x9e3779b97f4a7c15ULL;
-    std::uint64_t mixed = chooser->random;
-    mixed = (mixed ^ (mixed >> 30)) * 0xbf58476d1ce4e5b9ULL;
-    mixed = (mixed ^ (mixed >> 27)) * 0x94d049bb133111ebULL;
-    mixed ^= mixed >> 31;
-    return static_cast<double>(mixed >> 11) * 0x1.0p-53;
-}
 
 BlockNumber next_block(SampleScanState* scan, BlockNumber) {
     auto* chooser = static_cast<Chooser*>(scan->tsm_state);
@@ -65,7 +56,7 @@ BlockNumber next_block(SampleScanState* scan, BlockNumber) {
 OffsetNumber next_tuple(SampleScanState* scan, BlockNumber, OffsetNumber maximum) {
     auto* chooser = static_cast<Chooser*>(scan->tsm_state);
     for (OffsetNumber offset = chooser->last + 1; offset <= maximum; ++offset)
-        if (chooser->share >= 1.0 || next_random(chooser) < chooser->share) {
+        if (chooser->share >= 1.0 || chooser->random.fraction() < chooser->share) {
             chooser->last = offset;
             return offset;
         }
@@ -89,8 +80,7 @@ Taken take(Oid table, double rows, BlockNumber pages) {
         ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("relation with OID %u is gone", table)));
     taken.descriptor = CreateTupleDescCopyConstr(RelationGetDescr(relation));
     const BlockNumber all = RelationGetNumberOfBlocks(relation);
-    Chooser chooser{};
-    chooser.random = table;
+    Chooser chooser{{}, capture::Random(table), 0.0, InvalidOffsetNumber};
     const int wanted = static_cast<int>(std::min<BlockNumber>(all, TableSample::most_pages));
     BlockSampler_Init(&chooser.blocks, all, wanted, table);
     const double density = pages > 0 && rows > 0 ? rows / pages : 10.0;

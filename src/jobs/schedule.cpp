@@ -1,5 +1,7 @@
 #include "jobs/schedule.hpp"
 
+#include "capture/random.hpp"
+
 #include <algorithm>
 #include <limits>
 
@@ -27,19 +29,11 @@ int64_t multiply(int64_t a, int64_t b) {
     return product;
 }
 
-// The final mix of splitmix64: neighbouring keys give unrelated figures.
-uint64_t mix(uint64_t x) {
-    x += 0x9e3779b97f4a7c15ULL;
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
-    return x ^ (x >> 31);
-}
-
-// A share of `span` in [0, span), decided by the key.
+// A share of `span` in [0, span), decided by the key; neighbouring keys give unrelated ones.
 int64_t share_of(int64_t span, uint64_t key) {
     if (span <= 0)
         return 0;
-    return static_cast<int64_t>(mix(key) % static_cast<uint64_t>(span));
+    return static_cast<int64_t>(capture::Random(key).next() % static_cast<uint64_t>(span));
 }
 
 } // namespace
@@ -91,7 +85,7 @@ int64_t interval_length(int32_t months, int32_t days, int64_t microseconds) {
 }
 
 uint64_t stable_hash(std::string_view text, uint64_t seed) {
-    uint64_t hash = 0xcbf29ce484222325ULL ^ mix(seed);
+    uint64_t hash = 0xcbf29ce484222325ULL ^ capture::Random(seed).next();
     for (const char c : text) {
         hash ^= static_cast<unsigned char>(c);
         hash *= 0x100000001b3ULL;
