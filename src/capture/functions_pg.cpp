@@ -11,6 +11,7 @@
 #include "pg/text.hpp"
 #include "pg/tuplestore.hpp"
 #include "settings/settings.hpp"
+#include "text/hex.hpp"
 
 #include <memory>
 
@@ -179,12 +180,9 @@ CITADEL_FUNCTION(citadel_debug_take_runs) {
     const auto number = [](std::uint64_t value) { return pg::arg(static_cast<std::int64_t>(value)); };
     const auto add = [&](const capture::DeltaKey& key, const capture::Figures& f, const capture::ErrorClasses& errors,
                          const capture::LatencyHistogram& latencies) {
-        constexpr const char* digits = "0123456789abcdef";
-        std::string hex = "\\x";
-        for (const char c : latencies.serial()) {
-            hex += digits[static_cast<unsigned char>(c) >> 4];
-            hex += digits[static_cast<unsigned char>(c) & 0xfU];
-        }
+        const std::string serial = latencies.serial();
+        const std::string hex =
+            "\\x" + citadel::hexadecimal(reinterpret_cast<const unsigned char*>(serial.data()), serial.size());
         const std::string classes = capture::error_classes_json(errors);
         rows.row({number(key.query_id), number(key.plan_id), pg::arg_oid(key.user), pg::arg(key.nested == 0),
                   pg::arg_timestamptz(static_cast<TimestampTz>(key.minute) * USECS_PER_MINUTE), number(f.calls),
