@@ -172,10 +172,6 @@ Step step_of(Action action, const Open& operation, const std::string& lock, cons
     return step;
 }
 
-std::string outside_hours(const Policy& policy) {
-    return "outside the hours " + policy.allowed_hours;
-}
-
 // What is left of a table of collected rows: like a partition that was detached.
 void add_expiry(const Policy& policy, const Zone& zone, std::int64_t now, const Open& operation,
                 std::vector<Step>& steps) {
@@ -185,6 +181,10 @@ void add_expiry(const Policy& policy, const Zone& zone, std::int64_t now, const 
     const bool archives = !operation.begun_to.empty() || policy.on_expiry == OnExpiry::archive;
     const std::string& destination = operation.begun_to.empty() ? policy.archive_to : operation.begun_to;
     const std::size_t before = steps.size();
+    const auto block_all = [&](const std::string& why) {
+        for (std::size_t i = before; i < steps.size(); ++i)
+            steps[i].blocked = why;
+    };
     if (operation.state == "planned" || operation.state == "detached")
         steps.push_back(step_of(Action::close_to_writers, operation, lock, reason));
     if (archives && operation.state != "quarantined" && operation.state != "dropping") {
@@ -195,13 +195,11 @@ void add_expiry(const Policy& policy, const Zone& zone, std::int64_t now, const 
         steps.push_back(step_of(Action::drop, operation, lock,
                                 archives ? "its copy is verified and its quarantine over" : "the policy says drop"));
     if (archives && !policy.archive_enabled)
-        for (std::size_t i = before; i < steps.size(); ++i)
-            steps[i].blocked = "archiving is switched off in the policy";
+        block_all("archiving is switched off in the policy");
     if (!policy.drop_enabled && !steps.empty() && steps.back().action == Action::drop)
         steps.back().blocked = "dropping is switched off in the policy";
     if (!hours_allow(policy, now, zone))
-        for (std::size_t i = before; i < steps.size(); ++i)
-            steps[i].blocked = outside_hours(policy);
+        block_all(outside_hours(policy));
 }
 
 std::string keep_blocked(const Policy& policy, const Zone& zone, std::int64_t now) {

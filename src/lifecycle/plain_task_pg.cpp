@@ -76,7 +76,7 @@ bool Task::may_go_on() {
             return false;
     }
     if (!hours_allow(policy_, pg::now(), zone_)) {
-        wait_until(pg::now() + come_back_us, "outside the hours " + policy_.allowed_hours);
+        wait_until(pg::now() + come_back_us, outside_hours(policy_));
         return false;
     }
     const std::int64_t began = monotonic_us();

@@ -423,4 +423,8 @@ bool hours_allow(const Policy& policy, std::int64_t now, const Zone& zone) {
     return !hours || within_hours(*hours, zone.to_local(now));
 }
 
+std::string outside_hours(const Policy& policy) {
+    return "outside the hours " + policy.allowed_hours;
+}
+
 } // namespace citadel::lifecycle

@@ -41,5 +41,7 @@ std::string not_at_home(const Policy& policy);
 
 // Whether the policy's hours allow moving rows now.
 bool hours_allow(const Policy& policy, std::int64_t now, const Zone& zone);
+// What is said of rows of plain tables when they do not.
+std::string outside_hours(const Policy& policy);
 
 } // namespace citadel::lifecycle
