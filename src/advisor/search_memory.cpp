@@ -64,10 +64,12 @@ void SearchSpace::roll_back(SearchState& state) {
 
 void SearchSpace::suspect(const std::vector<Item>& items) {
     for (const Item item : items)
-        if (suspected_[item] == 0) {
-            suspected_[item] = 1;
-            suspects_.push_back(item);
-        }
+        suspect(item);
+}
+
+void SearchSpace::suspect(Item item) {
+    if (std::exchange(suspected_[item], char{1}) == 0)
+        suspects_.push_back(item);
 }
 
 void SearchSpace::suspect_around(const SearchState& state, const std::vector<Item>& flips) {
@@ -76,10 +78,7 @@ void SearchSpace::suspect_around(const SearchState& state, const std::vector<Ite
         for (const Uses& uses : uses_of_[item]) {
             const std::uint32_t plan = state.plan[uses.statement];
             for (std::uint32_t u = plans_[plan].first_used; u < plans_[plan + 1].first_used; ++u)
-                if (const Item used = used_[u]; suspected_[used] == 0) {
-                    suspected_[used] = 1;
-                    suspects_.push_back(used);
-                }
+                suspect(used_[u]);
         }
 }
 

@@ -151,6 +151,7 @@ class SearchSpace {
     // The rarest first: that one decides most often that a plan is not possible.
     void order_used();
 
+    void suspect(Item item);
     void suspect_around(const SearchState& state, const std::vector<Item>& flips);
     void doubt_losses(const SearchState& state, const std::vector<Item>& flips);
     bool possible(std::uint32_t plan, const std::vector<char>& present);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 #include <numeric>
 
 namespace citadel::advisor {
@@ -86,8 +87,8 @@ std::vector<Item> SmallerIndexes::alternatives(Item item, const std::vector<User
                 least = std::min(least, cost);
                 return;
             }
-            const auto [found, fresh] = with.emplace(instead, cost);
-            found->second = std::min(found->second, cost);
+            double& known = with.try_emplace(instead, cost).first->second;
+            known = std::min(known, cost);
         };
         for (const CostCache::Plan& plan : cache_.plans(s))
             look_at(plan.used, plan.cost);

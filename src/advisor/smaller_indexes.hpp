@@ -3,7 +3,6 @@
 
 #include "advisor/selection_context.hpp"
 
-#include <map>
 #include <vector>
 
 namespace citadel::advisor {
