@@ -94,8 +94,7 @@ std::optional<CorrelationFacts> sample_pair(const ColumnPair& pair) {
         facts.pairs_if_independent = rows.float8(0, 1);
         facts.sampled_rows = rows.float8(0, 2);
     });
-    if (failure && failure->is_intervention())
-        throw *failure;
+    pg::rethrow_intervention(failure);
     if (failure || !table)
         return std::nullopt;
     return table->facts;

@@ -64,4 +64,10 @@ inline void rethrow_cancel(const std::optional<Error>& error) {
         throw *error;
 }
 
+// ... and but any other end that somebody or something else wants.
+inline void rethrow_intervention(const std::optional<Error>& error) {
+    if (error && error->is_intervention())
+        throw *error;
+}
+
 } // namespace citadel::pg
