@@ -108,7 +108,7 @@ void LiteralFilter::remember(const Token& token) {
             list_depth_ = -1;
         if (modifier_depth_ == depth_)
             modifier_depth_ = -1;
-        --depth_;
+        depth_ = std::max(depth_ - 1, 0); // -1 says that there is no such list or modifier
         previous_ = Previous::operand;
     } else if (text == ",") {
         previous_ = Previous::comma;

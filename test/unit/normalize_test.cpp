@@ -248,6 +248,11 @@ TEST(RedactPlan, ListsUnknownKeysAndOutput) {
                                  "\"Some Future Key\": \"f(?)\", \"Remote SQL\": \"SELECT a FROM t WHERE (b = ?)\"}]");
 }
 
+// Found by fuzzing: short numbers were taken for positions in a list, or for a type's modifier.
+TEST(RedactPlan, AClosingParenthesisTooManyHidesNoConstant) {
+    EXPECT_EQ(redact_plan("[\"a) = 12 AND b = -3, 4\"]"), "[\"a) = ? AND b = ?, ?\"]");
+}
+
 TEST(RedactPlan, RefusesWhatIsNotJsonOrDoesNotFit) {
     EXPECT_EQ(redact_plan("{\"a\": "), "");
     EXPECT_EQ(redact_plan("{\"a\" 1}"), "");
