@@ -46,13 +46,27 @@ bool LiteralFilter::is_list_position(const Token& number) const {
         digits.find_first_not_of("0123456789") != std::string_view::npos ||
         (previous_ != Previous::by && previous_ != Previous::comma))
         return false;
-    Lexer ahead = lexer_;
-    Token following = ahead.next();
-    while (following.kind == TokenKind::whitespace || following.kind == TokenKind::comment)
-        following = ahead.next();
-    const std::string_view text = ahead.text(following);
+    const Token following = next_significant();
+    const std::string_view text = lexer_.text(following);
     return following.kind == TokenKind::end || following.kind == TokenKind::identifier || text == "," || text == ")" ||
            text == ";";
+}
+
+// numeric(10, -2): a short integer alone between the parentheses or commas of a type's modifier.
+bool LiteralFilter::is_modifier(const Token& number) const {
+    if (modifier_depth_ != depth_ || number.length > longest_position ||
+        (previous_ != Previous::open && previous_ != Previous::comma))
+        return false;
+    const std::string_view following = lexer_.text(next_significant());
+    return following == "," || following == ")";
+}
+
+Token LiteralFilter::next_significant() const {
+    Lexer ahead = lexer_;
+    Token token = ahead.next();
+    while (token.kind == TokenKind::whitespace || token.kind == TokenKind::comment)
+        token = ahead.next();
+    return token;
 }
 
 void LiteralFilter::remember_word(std::string_view word) {
@@ -136,12 +150,11 @@ LiteralFilter::Item LiteralFilter::next() {
     if (item.token.kind == TokenKind::string) {
         item.is_literal = true;
     } else if (item.token.kind == TokenKind::number) {
-        const bool modifier = modifier_depth_ == depth_ && item.token.length <= longest_position;
-        item.is_literal = !modifier && !is_list_position(item.token);
+        item.is_literal = !is_modifier(item.token) && !is_list_position(item.token);
     } else if (item.token.kind == TokenKind::operator_token && starts_negative_number(item.token)) {
         item.token.length += lexer_.next().length;
         item.token.kind = TokenKind::number;
-        item.is_literal = true;
+        item.is_literal = !is_modifier(item.token);
     }
     remember(item.token);
     last_was_literal_ = item.is_literal;

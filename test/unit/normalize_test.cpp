@@ -249,7 +249,9 @@ TEST(RedactPlan, ListsUnknownKeysAndOutput) {
 }
 
 // Found by fuzzing: short numbers were taken for positions in a list, or for a type's modifier.
-TEST(RedactPlan, AClosingParenthesisTooManyHidesNoConstant) {
+TEST(RedactPlan, ParenthesesThatDoNotMatchHideNoConstant) {
+    EXPECT_EQ(redact_plan("[\"a::numeric(10, -2) = b::bit(3, 12 c - 7\"]"),
+              "[\"a::numeric(10, -2) = b::bit(3, ? c - ?\"]");
     EXPECT_EQ(redact_plan("[\"a) = 12 AND b = -3, 4\"]"), "[\"a) = ? AND b = ?, ?\"]");
 }
 
