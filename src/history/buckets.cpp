@@ -90,6 +90,10 @@ const char* step_name(Step step) {
     return step == Step::hour ? "hour" : "day";
 }
 
+const char* step_length(Step step) {
+    return step == Step::hour ? "1 hour" : "24 hours";
+}
+
 namespace {
 
 std::string source_of(Step step) {
@@ -119,7 +123,7 @@ std::string clear_bucket_sql(Step step) {
 std::string sum_up_sql(Step step) {
     return "WITH grouped AS MATERIALIZED (SELECT query_id, plan_id, user_id, toplevel, " + std::string(sums) +
            ", row_number() OVER (ORDER BY query_id = 0, sum(total_ms) DESC) AS place FROM " + source_of(step) +
-           " WHERE at >= $1 AND at < $1 + interval '1 " + step_name(step) +
+           " WHERE at >= $1 AND at < $1 + interval '" + step_length(step) +
            "' GROUP BY query_id, plan_id, user_id, toplevel) INSERT INTO " + target_of(step) + " (" + columns +
            ") SELECT $1, query_id, plan_id, user_id, toplevel, " + figures +
            " FROM grouped WHERE place <= $2 AND query_id <> 0 UNION ALL SELECT $1, 0, 0, 0::oid, true, " + sums +

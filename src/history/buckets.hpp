@@ -24,6 +24,8 @@ std::vector<BucketRow> bucket_rows(std::vector<capture::SharedDelta> taken, cons
 
 enum class Step { hour, day };
 const char* step_name(Step step);
+// As an interval: a day of UTC has 24 hours, '1 day' is what the time zone makes of it.
+const char* step_length(Step step);
 
 // The statements that sum up one bucket of `step`: $1 timestamptz its begin, $2 bigint how many rows it may have
 // besides the rest. First what was summed up before is removed: a bucket may get more runs later.

@@ -119,7 +119,7 @@ std::string clear_relations_sql(RelationKind kind, Step step) {
 }
 
 std::string sum_up_relations_sql(RelationKind kind, Step step) {
-    const std::string end = "$1 + interval '1 " + std::string(step_name(step)) + "'";
+    const std::string end = "$1 + interval '" + std::string(step_length(step)) + "'";
     // Sizes that are measured after a bucket has ended are those at its end when they are measured soon.
     const std::string measured = "w.changed_at >= $1 AND w.changed_at < " + end + " + interval '10 minutes'";
     const std::map<std::string_view, std::string> texts = {{"this_database", this_database},
@@ -182,28 +182,28 @@ std::string relation_buckets_due_sql(Step step) {
               UNION
               SELECT DISTINCT date_trunc('{step}', at, 'UTC') FROM citadel.index_delta WHERE at >= $1 AND at < $2
               UNION
-              SELECT $2 - interval '1 {step}' WHERE $2 > $1) AS b
+              SELECT $2 - interval '{length}' WHERE $2 > $1) AS b
         ORDER BY 1)",
-                {{"step", step_name(step)}});
+                {{"step", step_name(step)}, {"length", step_length(step)}});
 }
 
 std::string relation_sizes_sql() {
-    const auto latest = [](RelationKind kind, const char* step, const std::string& since) {
+    const auto latest = [](RelationKind kind, Step step, const std::string& since) {
         const bool table = kind == RelationKind::table;
         return fill(
             R"(
-                (SELECT b.at + interval '1 {step}' AS at, {size} AS table_bytes, {others}
+                (SELECT b.at + interval '{length}' AS at, {size} AS table_bytes, {others}
                  FROM {bucket} b
                  WHERE w.kind = '{kind}' AND b.relation_id = w.relation_id AND {since}
-                   AND b.at <= r.moment - interval '1 {step}' AND {size} IS NOT NULL
+                   AND b.at <= r.moment - interval '{length}' AND {size} IS NOT NULL
                  ORDER BY b.at DESC LIMIT 1)
                 UNION ALL)",
             {{"kind", table ? "table" : "index"},
              {"size", table ? "b.table_bytes" : "b.size_bytes"},
              {"others", table ? "b.index_bytes, b.live_rows, b.dead_rows"
                               : "NULL::bigint AS index_bytes, NULL::bigint AS live_rows, NULL::bigint AS dead_rows"},
-             {"bucket", table_of(kind, step)},
-             {"step", step},
+             {"bucket", table_of(kind, step_name(step))},
+             {"length", step_length(step)},
              {"since", since}});
     };
     // Only what has not been summed up to days is to be found in hours alone.
@@ -212,7 +212,7 @@ std::string relation_sizes_sql() {
         "FROM citadel.relation_state s WHERE s.step = 'day'))";
     std::string sizes;
     for (const RelationKind kind : {RelationKind::table, RelationKind::index})
-        sizes += latest(kind, "day", "true") + latest(kind, "hour", not_in_days);
+        sizes += latest(kind, Step::day, "true") + latest(kind, Step::hour, not_in_days);
     return fill(R"(
         SELECT r.place, k.table_bytes, k.index_bytes, k.live_rows, k.dead_rows
         FROM unnest($1, $2) WITH ORDINALITY AS r (relation_id, moment, place)

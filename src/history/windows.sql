@@ -36,7 +36,7 @@ CREATE FUNCTION citadel.window_parts(from_time timestamptz, to_time timestamptz,
                 ELSE date_trunc('hour', a.begin + interval '1 hour' - interval '1 microsecond', 'UTC') END AS hour_from,
             least(d.hours, date_trunc('hour', a.finish, 'UTC'), CASE WHEN NOT a.hours_do THEN k.minutes END) AS hour_to,
             CASE WHEN a.begin < k.hours THEN date_trunc('day', a.begin, 'UTC')
-                ELSE date_trunc('day', a.begin + interval '1 day' - interval '1 microsecond', 'UTC') END AS day_from,
+                ELSE date_trunc('day', a.begin + interval '24 hours' - interval '1 microsecond', 'UTC') END AS day_from,
             least(d.days, date_trunc('day', a.finish, 'UTC'), CASE WHEN NOT a.days_do THEN k.hours END) AS day_to
         FROM kept AS k, done AS d, asked AS a) AS p
     $$;
@@ -105,7 +105,7 @@ CREATE FUNCTION citadel.statement_buckets(statement_id bigint, from_time timesta
     WHERE h.query_id = statement_id AND h.at >= (SELECT hour_from FROM part) AND h.at < (SELECT hour_to FROM part)
         AND (h.at < (SELECT day_from FROM part) OR h.at >= (SELECT day_to FROM part))
     UNION ALL
-    SELECT d.at, d.at + interval '1 day', d.plan_id, d.user_id, d.toplevel, d.calls, d.errors, d.total_ms, d.max_ms, d.rows,
+    SELECT d.at, d.at + interval '24 hours', d.plan_id, d.user_id, d.toplevel, d.calls, d.errors, d.total_ms, d.max_ms, d.rows,
         d.shared_hit, d.shared_read, d.temp_blocks, d.latency, d.error_classes
     FROM citadel.visible_statement_day AS d
     WHERE d.query_id = statement_id AND d.at >= (SELECT day_from FROM part) AND d.at < (SELECT day_to FROM part)
@@ -146,7 +146,7 @@ CREATE FUNCTION citadel.statement_totals(from_time timestamptz, to_time timestam
         WHERE h.at >= (SELECT hour_from FROM part) AND h.at < (SELECT hour_to FROM part)
             AND (h.at < (SELECT day_from FROM part) OR h.at >= (SELECT day_to FROM part))
         UNION ALL
-        SELECT d.query_id, d.plan_id, d.at, d.at + interval '1 day' AS until, d.calls, d.errors, d.total_ms, d.max_ms, d.latency
+        SELECT d.query_id, d.plan_id, d.at, d.at + interval '24 hours' AS until, d.calls, d.errors, d.total_ms, d.max_ms, d.latency
         FROM citadel.visible_statement_day AS d
         WHERE d.at >= (SELECT day_from FROM part) AND d.at < (SELECT day_to FROM part)
     ) AS b
