@@ -5,6 +5,7 @@
 #include "settings/settings.hpp"
 
 extern "C" {
+#include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
 }
@@ -27,6 +28,13 @@ std::size_t buffer_size() {
 
 void attach(void* memory, bool fresh) {
     buffer = fresh ? Buffer::create(memory, wanted_bytes(), MaxBackends) : static_cast<Buffer*>(memory);
+}
+
+BackendSlot* own_slot = nullptr;
+
+// A session that is terminated in the middle of a statement never says that it has ended.
+void slot_is_left(int, Datum) {
+    own_slot->slow_at.store(0, std::memory_order_relaxed);
 }
 
 } // namespace
@@ -55,12 +63,13 @@ int captured_database() {
 
 // A process keeps its number as long as it lives.
 BackendSlot* my_slot() {
-    static BackendSlot* slot = nullptr;
-    if (slot == nullptr) {
+    if (own_slot == nullptr) {
         const int number = pg::my_proc_number();
-        slot = number >= 0 && number < buffer->backends() ? &buffer->backend(number) : nullptr;
+        own_slot = number >= 0 && number < buffer->backends() ? &buffer->backend(number) : nullptr;
+        if (own_slot != nullptr)
+            before_shmem_exit(slot_is_left, 0);
     }
-    return slot;
+    return own_slot;
 }
 
 // A process may have taken over the number of a reader that has gone: then it wakes up for nothing.

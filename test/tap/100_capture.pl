@@ -124,6 +124,14 @@ SELECT d.waits FROM citadel.debug_drain_capture() d JOIN citadel.captured_statem
 WHERE s.query LIKE '%AS waited%'
 END
 $_->quit foreach ($blocker, $waiter);
+# One that is terminated meanwhile is nothing to wait for any more.
+my $ended = $node->background_psql($db, on_error_stop => 0);
+my $ended_pid = $ended->query_safe(q{SET citadel_opt.slow_query_threshold = '100ms'; SELECT pg_backend_pid()});
+$ended->query_until(qr/started/, "\\echo started\nSELECT pg_sleep(600);\n");
+$node->poll_query_until($db, 'SELECT citadel.debug_sample_waits()') or die 'nothing is slow';
+$node->safe_psql($db, "SELECT pg_terminate_backend($ended_pid, 60000)");
+is($node->safe_psql($db, 'SELECT citadel.debug_sample_waits()'), 'f', 'nothing is slow after the end of a session');
+eval { $ended->quit };
 
 # --- partitions: the same plan whatever the month and the pruning
 $node->safe_psql($db, <<'END');
