@@ -110,6 +110,15 @@ BEGIN;
 SELEC 2;
 SELECT 3;
 ROLLBACK;
+-- after one of a run that was rolled back to a savepoint
+BEGIN;
+SAVEPOINT s;
+SELECT 1 / (id - 500) FROM counted_t;
+ROLLBACK TO s;
+SELEC 4;
+ROLLBACK TO s;
+SELECT * FROM counted_nowhere;
+ROLLBACK;
 -- with its run; caught; a warning
 SELECT 1 / (id - 500) FROM counted_t;
 DO $$ BEGIN PERFORM 1 / 0; EXCEPTION WHEN division_by_zero THEN NULL; END $$;
@@ -138,6 +147,26 @@ SELECT format('SELECT %s FROM counted_t LIMIT 1', repeat('id, ', g) || 'k') FROM
 INSERT INTO counted_taken SELECT * FROM citadel.debug_take_runs();
 SELECT query, calls, rows FROM counted() WHERE query LIKE 'SELECT k + %';
 SELECT count(*) >= 200 AS statements, sum(calls) FROM counted() WHERE query LIKE 'SELECT id%LIMIT%';
+TRUNCATE counted_taken;
+-- fast ones with their plan and rows, and those of a savepoint, the memory of which the next one has
+SET citadel_opt.slow_query_threshold = '1h';
+BEGIN;
+DECLARE c CURSOR FOR SELECT k + 1 FROM counted_t;
+FETCH 1 FROM c;
+FETCH 1 FROM c;
+ROLLBACK;
+BEGIN;
+SAVEPOINT s;
+DECLARE c CURSOR FOR SELECT k + 1 FROM counted_t;
+FETCH 3 FROM c;
+ROLLBACK TO s;
+DECLARE c CURSOR FOR SELECT k + 1 FROM counted_t;
+FETCH 4 FROM c;
+ROLLBACK;
+SET citadel_opt.slow_query_threshold = 0;
+INSERT INTO counted_taken SELECT * FROM citadel.debug_take_runs();
+SELECT query, calls, rows FROM counted() WHERE query LIKE 'SELECT k + %';
+SELECT count(*) AS without_plan FROM counted_taken WHERE query_id <> 0 AND plan_id = 0;
 TRUNCATE counted_taken;
 
 -- off means off

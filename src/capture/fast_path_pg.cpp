@@ -164,7 +164,8 @@ void count_run(const Watched& watched, double duration_ms, int sqlstate) {
             static_cast<std::uint64_t>(use.temp_blks_read + use.temp_blks_written) * watched.weight;
     }
     const std::int64_t ended_at = end_of(duration_ms);
-    count(key_of(watched, plan_identity(watched.query->plannedstmt), ended_at), run, ended_at);
+    const std::uint64_t plan = watched.plan_id != 0 ? watched.plan_id : plan_identity(watched.query->plannedstmt);
+    count(key_of(watched, plan, ended_at), run, ended_at);
 }
 
 void count_rolled_back(const Watched& watched) {
@@ -184,7 +185,11 @@ void errors_are_over() {
 
 // The timer is left alone: the transaction will be aborted, which flushes.
 void count_error(int sqlstate) {
-    if (run_failed || changing != 0 || captured_database() < 0)
+    if (run_failed) { // a savepoint may be rolled back to: the next error is another one
+        run_failed = false;
+        return;
+    }
+    if (changing != 0 || captured_database() < 0)
         return;
     changing = 1;
     std::atomic_signal_fence(std::memory_order_seq_cst);

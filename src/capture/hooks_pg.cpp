@@ -79,6 +79,14 @@ void forget_watched(Watched* watched) {
     --watched_count;
 }
 
+// A cursor, say, that went away with its transaction or savepoint: it never came to its ExecutorEnd.
+void report_rolled_back(const Watched& watched) {
+    if (watched.counted && watched.run_ms > 0)
+        count_rolled_back(watched);
+    if (watched.slow_ms > 0)
+        record_rolled_back(watched);
+}
+
 // Our own workers are not the workload.
 bool is_own_worker() {
     static int answer = -1;
@@ -181,9 +189,11 @@ const Watched* begin_watching(Watched* watched, QueryDesc* query, int level) {
 void executor_start(QueryDesc* query, int eflags) {
     const bool nested = is_nested();
     bool timed = meter.starts(query, !nested);
-    // An error may have left a watched run behind whose address this one has now.
-    if (Watched* stale = watched_count > 0 ? find_watched(query) : nullptr; stale != nullptr)
+    // An error or a savepoint may have left a watched run behind whose address this one has now.
+    if (Watched* stale = watched_count > 0 ? find_watched(query) : nullptr; stale != nullptr) {
+        report_rolled_back(*stale);
         forget_watched(stale);
+    }
     Watched* watched = nullptr;
     int level = shed_nothing;
     unsigned armed = armed_none;
@@ -280,6 +290,15 @@ void failed(QueryDesc* query) {
     forget_watched(watched);
 }
 
+// A run that may go on (a cursor): what a roll-back would take away.
+void note_run(Watched& watched, double ms) {
+    watched.run_ms = ms;
+    if (const Instrumentation* total = watched.query->totaltime; total != nullptr)
+        watched.rows = static_cast<std::int64_t>(total->ntuples + total->tuplecount);
+    if (watched.plan_id == 0 && watched.counted)
+        watched.plan_id = plan_identity(watched.query->plannedstmt);
+}
+
 void executor_run(QueryDesc* query, ScanDirection direction, uint64 count, bool execute_once) {
     const bool timed = meter.times(query);
     if (timed)
@@ -304,7 +323,7 @@ void executor_run(QueryDesc* query, ScanDirection direction, uint64 count, bool 
     --nesting;
     withdraw(top_level);
     if (Watched* watched = watched_count > 0 ? find_watched(query) : nullptr; watched != nullptr) {
-        watched->run_ms = executing_ms(query);
+        note_run(*watched, executing_ms(query));
         if (watched->sampled && settings::slow_query_threshold_ms >= 0 &&
             watched->run_ms >= settings::slow_query_threshold_ms)
             note_slow(*watched, watched->run_ms);
@@ -498,13 +517,8 @@ void process_utility(PlannedStmt* statement, const char* text, bool read_only_tr
 void transaction_ends(XactEvent event, void*) {
     if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
         return;
-    for (; watched_count > 0; --watched_count) {
-        const Watched& watched = watched_runs[watched_count - 1];
-        if (watched.counted && watched.run_ms > 0)
-            count_rolled_back(watched);
-        if (watched.plan_id != 0)
-            record_rolled_back(watched);
-    }
+    for (; watched_count > 0; --watched_count)
+        report_rolled_back(watched_runs[watched_count - 1]);
     // An error has taken the timer away that would do it.
     if (event == XACT_EVENT_ABORT) {
         errors_are_over();

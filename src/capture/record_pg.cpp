@@ -216,13 +216,11 @@ void record_finished(const Watched& watched, double duration_ms) {
 }
 
 void note_slow(Watched& watched, double duration_ms) {
-    const Instrumentation* total = watched.query->totaltime;
-    if (watched.plan_id == 0) {
+    if (watched.plan_id == 0)
         watched.plan_id = plan_identity(watched.query->plannedstmt);
+    if (watched.slow_ms <= 0)
         remember_text(watched, pg::now());
-    }
     watched.slow_ms = duration_ms;
-    watched.rows = static_cast<std::int64_t>(total->ntuples + total->tuplecount);
 }
 
 // The query itself is gone by now, and its buffer counts with it.

@@ -26,9 +26,9 @@ struct Watched {
     bool counted = false;     // by the fast path
     bool counts_rows = false; // armed: its nodes are instrumented
     std::uint32_t weight = 1; // stands for so many runs, the others not being watched
-    double run_ms = 0;        // after each run of a cursor, which may have more
-    // Once it has been slow and before it has ended: what is left to report when its portal is rolled back.
-    double slow_ms = 0;
+    // After each run of a cursor, which may have more: what is left to report when its portal is rolled back.
+    double run_ms = 0;
+    double slow_ms = 0; // the same once it has been slow
     std::int64_t rows = 0;
     std::uint64_t plan_id = 0;
 };
@@ -51,7 +51,7 @@ void record_plan_at_start(const Watched& watched);
 // At its end: the plan of an armed run, with its row counts.
 void record_row_counts(const Watched& watched);
 
-// A run that is slow already and may go on (a cursor): notes what a roll-back would take away.
+// A run that is slow already and may go on: a roll-back would take its text away.
 void note_slow(Watched& watched, double duration_ms);
 
 // A cursor that was slow and went away with its transaction.
