@@ -106,6 +106,17 @@ void prune(const std::string& table, const std::string& condition, TimestampTz c
     } while (deleted == rows_per_delete);
 }
 
+// pg_stat_statements may know a statement for longer than we do: should it run again, its text is wanted again.
+void forget_texts_read(TimestampTz cutoff) {
+    {
+        pg::Spi spi;
+        spi.execute("UPDATE citadel.statement_counter k SET text_read = false FROM citadel.statement s WHERE "
+                    "s.query_id = k.query_id AND s.user_id = k.user_id AND s.last_seen < $1 AND k.text_read",
+                    {pg::arg_timestamptz(cutoff)});
+    }
+    jobs::checkpoint();
+}
+
 // Buckets have retentions of their own, everything else has that of the history.
 int retention_of(std::string_view table) {
     if (table == "statement_minute")
@@ -125,6 +136,7 @@ void maintain(std::int64_t run_id) {
     for (const char* days : {"citadel.statement_day", "citadel.table_day", "citadel.index_day"})
         prune(days, "t.at < $1", ago(settings::day_retention_min));
     prune("citadel.watched_relation", "t.gone_at < $1", ago(settings::day_retention_min));
+    forget_texts_read(cutoff);
     prune("citadel.statement", "t.last_seen < $1", cutoff);
     prune("citadel.parameter_set", "t.captured_at < $1", cutoff);
     prune("citadel.plan",

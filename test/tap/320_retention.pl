@@ -71,6 +71,17 @@ is($node->safe_psql($db, 'SELECT count(*), min(plan_id) FROM citadel.plan WHERE 
 	'of each statement the newest 50 plans are kept');
 is($node->safe_psql($db, 'SELECT count(*) FROM citadel.parameter_set'), '1', 'and old parameters');
 
+# A statement that was forgotten, and that pg_stat_statements still knows, has its text again when it runs again.
+sub rare { return $node->safe_psql($db, q{SELECT count(*) FROM citadel.statement WHERE query LIKE 'SELECT % AS rare_one'}); }
+sub run_rare { $node->safe_psql($db, 'SELECT 7 AS rare_one'); settle($node); $node->safe_psql($db, 'SELECT citadel.collect()'); return; }
+run_rare();
+is(rare(), '1', 'a statement is known');
+$node->safe_psql($db, "UPDATE citadel.statement SET last_seen = '$old' WHERE query LIKE 'SELECT % AS rare_one'");
+is((run_maintain())[0], 0, 'the maintain job runs again');
+is(rare(), '0', 'and forgotten');
+run_rare();
+is(rare(), '1', 'and known again');
+
 # A reader of the history makes the job come back later; nobody waits behind it for long.
 $node->safe_psql($db, <<"END");
 SET timezone = 'UTC';
