@@ -169,6 +169,46 @@ SELECT query, calls, rows FROM counted() WHERE query LIKE 'SELECT k + %';
 SELECT count(*) AS without_plan FROM counted_taken WHERE query_id <> 0 AND plan_id = 0;
 TRUNCATE counted_taken;
 
+-- each in the minute of its own end, also inside a block that began in another one, behind others in one string, and a cursor that ran in other statements
+CREATE TEMP TABLE counted_clock (before timestamptz, after timestamptz);
+CREATE FUNCTION counted_minute(pattern text, OUT not_before boolean, OUT not_after boolean) LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO counted_taken SELECT * FROM citadel.debug_take_runs();
+    SELECT bool_and(r.minute >= date_trunc('minute', c.before)), bool_and(r.minute <= c.after) INTO not_before, not_after
+    FROM counted_taken AS r JOIN citadel.captured_statements() AS s ON s.query_id = r.query_id AND s.plan_id IS NULL, counted_clock AS c
+    WHERE s.query ~ pattern;
+    TRUNCATE counted_clock;
+END $$;
+CREATE FUNCTION counted_end_of_minute() RETURNS void LANGUAGE sql AS $$
+    SELECT set_config('citadel_opt.debug_clock_offset', (59000 - (extract(epoch FROM clock_timestamp()) * 1000)::bigint % 60000)::text, false)
+$$;
+SET citadel_opt.capture_nested = on;
+SELECT counted_end_of_minute();
+DO $$
+BEGIN
+    PERFORM pg_sleep(1.5);
+    INSERT INTO counted_clock SELECT citadel.history_clock();
+    PERFORM count(*) AS in_block FROM counted_t;
+    UPDATE counted_clock SET after = citadel.history_clock();
+END $$;
+RESET citadel_opt.capture_nested;
+SELECT * FROM counted_minute('^SELECT.* AS in_block');
+SELECT counted_end_of_minute();
+SELECT pg_sleep(1.5) \; INSERT INTO counted_clock SELECT citadel.history_clock() \; SELECT count(*), max(k) AS in_string FROM counted_t;
+UPDATE counted_clock SET after = citadel.history_clock();
+SELECT * FROM counted_minute('^SELECT.* AS in_string');
+BEGIN;
+DECLARE c CURSOR FOR SELECT pg_sleep(1.5), id AS in_cursor FROM counted_t;
+FETCH 1 FROM c;
+SELECT counted_end_of_minute();
+INSERT INTO counted_clock SELECT citadel.history_clock();
+CLOSE c;
+UPDATE counted_clock SET after = citadel.history_clock();
+COMMIT;
+SELECT * FROM counted_minute('^SELECT.* AS in_cursor');
+RESET citadel_opt.debug_clock_offset;
+TRUNCATE counted_taken;
+DROP FUNCTION counted_minute, counted_end_of_minute;
 -- off means off
 SET citadel_opt.statement_history = off;
 SELECT count(*) FROM counted_t WHERE id = 1;

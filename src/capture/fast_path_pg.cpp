@@ -1,7 +1,7 @@
-// What it costs a statement is the update of one entry of a table in this process (local_deltas.hpp). No clock is read:
-// the run was timed anyway, and when it ended follows from the time at which the statement came in. Every
-// statement_flush_interval, or when the table is full, the delta is added to the shared table; a lock that is held by
-// somebody else means: next time.
+// What it costs a statement is the update of one entry of a table in this process (local_deltas.hpp). As a rule no
+// clock is read: the run was timed anyway, and when it ended follows from the time at which the statement came in.
+// Every statement_flush_interval, or when the table is full, the delta is added to the shared table; a lock that is
+// held by somebody else means: next time.
 //
 // A session that goes idle has nothing that runs any more, so a timer is set when there is something to flush and none
 // is running: one system call an interval. Its handler does the flush itself. It is memory work alone, under locks that
@@ -42,6 +42,7 @@ constexpr TimeoutId timer = STARTUP_PROGRESS_TIMEOUT;
 
 constexpr int patient = 1000;
 constexpr std::int64_t no_time = 0;
+constexpr double clock_is_cheap_ms = 100; // for a run that took so long
 
 std::size_t wanted_bytes() {
     return static_cast<std::size_t>(settings::statement_buffer_kb) * 1024;
@@ -113,13 +114,18 @@ void count(const DeltaKey& key, const Run& run, std::int64_t ended_at) {
         set_timer();
 }
 
-// The statement's own start, and how long its run took. In a function that is the start of the outer one. A worker may
+// From the statement's own start and how long its run took, while that tells: the start is the outer statement's in a
+// function, and the string's for those behind its first; a cursor has run in other statements, too; and a worker may
 // never have said when its statements start.
-std::int64_t end_of(double duration_ms) {
+std::int64_t end_of(bool alone, double duration_ms) {
     const std::int64_t offset = static_cast<std::int64_t>(settings::debug_clock_offset_ms) * 1000;
-    if (MyBackendType == B_BG_WORKER)
+    if (!alone || duration_ms >= clock_is_cheap_ms || MyBackendType == B_BG_WORKER)
         return GetCurrentTimestamp() + offset;
     return GetCurrentStatementStartTimestamp() + static_cast<std::int64_t>(duration_ms * 1000) + offset;
+}
+
+std::int64_t end_of(const Watched& watched, double duration_ms) {
+    return end_of(!watched.nested && watched.location <= 0, duration_ms);
 }
 
 DeltaKey key_of(const Watched& watched, std::uint64_t plan_id, std::int64_t ended_at) {
@@ -163,7 +169,7 @@ void count_run(const Watched& watched, double duration_ms, int sqlstate) {
         run.figures.temp_blocks =
             static_cast<std::uint64_t>(use.temp_blks_read + use.temp_blks_written) * watched.weight;
     }
-    const std::int64_t ended_at = end_of(duration_ms);
+    const std::int64_t ended_at = end_of(watched, duration_ms);
     const std::uint64_t plan = watched.plan_id != 0 ? watched.plan_id : plan_identity(watched.query->plannedstmt);
     count(key_of(watched, plan, ended_at), run, ended_at);
 }
@@ -171,7 +177,7 @@ void count_run(const Watched& watched, double duration_ms, int sqlstate) {
 void count_rolled_back(const Watched& watched) {
     Run run = run_of(watched.run_ms, 0, watched.weight);
     run.figures.rows = static_cast<std::uint64_t>(watched.rows) * watched.weight;
-    const std::int64_t ended_at = end_of(watched.run_ms);
+    const std::int64_t ended_at = end_of(watched, watched.run_ms);
     count(key_of(watched, watched.plan_id, ended_at), run, ended_at);
 }
 
@@ -193,7 +199,7 @@ void count_error(int sqlstate) {
         return;
     changing = 1;
     std::atomic_signal_fence(std::memory_order_seq_cst);
-    const std::int64_t at = end_of(0);
+    const std::int64_t at = end_of(false, 0);
     DeltaKey key;
     key.database = MyDatabaseId;
     key.minute = static_cast<std::uint32_t>(at > no_time ? at / USECS_PER_MINUTE : 0);
