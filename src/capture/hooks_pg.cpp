@@ -290,9 +290,15 @@ void failed(QueryDesc* query) {
     forget_watched(watched);
 }
 
+void set_executing(const QueryDesc* query, bool executing) {
+    if (Watched* watched = watched_count > 0 ? find_watched(query) : nullptr; watched != nullptr)
+        watched->executing = executing;
+}
+
 // A run that may go on (a cursor): what a roll-back would take away.
 void note_run(Watched& watched, double ms) {
     watched.run_ms = ms;
+    watched.executing = false;
     if (const Instrumentation* total = watched.query->totaltime; total != nullptr)
         watched.rows = static_cast<std::int64_t>(total->ntuples + total->tuplecount);
     if (watched.plan_id == 0 && watched.counted)
@@ -305,6 +311,7 @@ void executor_run(QueryDesc* query, ScanDirection direction, uint64 count, bool 
         meter.resume();
     const bool top_level = nesting == 0 && watched_count > 0;
     publish(top_level);
+    set_executing(query, true);
     ++nesting;
     if (timed)
         meter.pause();
@@ -348,6 +355,7 @@ void executor_finish(QueryDesc* query) {
         finish(query);
         return;
     }
+    set_executing(query, true);
     ++nesting;
     PG_TRY();
     { finish(query); }
@@ -359,6 +367,7 @@ void executor_finish(QueryDesc* query) {
     }
     PG_END_TRY();
     --nesting;
+    set_executing(query, false);
 }
 
 void report_repeated(const Repeated& repeated) {
@@ -535,6 +544,12 @@ void transaction_ends(XactEvent event, void*) {
 
 bool plans_are_watched() {
     return (settings::capture_nested || nesting == 0) && capturing() && shed_level() < shed_to_4;
+}
+
+void session_fails() {
+    for (int i = watched_count - 1; i >= 0; --i)
+        if (watched_runs[i].executing) // of others the query may be gone
+            failed(watched_runs[i].query);
 }
 
 bool errors_are_counted() {

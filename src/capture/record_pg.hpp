@@ -25,6 +25,7 @@ struct Watched {
     bool sampled = false;     // becomes a sample if it is slow
     bool counted = false;     // by the fast path
     bool counts_rows = false; // armed: its nodes are instrumented
+    bool executing = false;   // at the moment
     std::uint32_t weight = 1; // stands for so many runs, the others not being watched
     // After each run of a cursor, which may have more: what is left to report when its portal is rolled back.
     double run_ms = 0;

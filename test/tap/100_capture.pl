@@ -127,10 +127,18 @@ $_->quit foreach ($blocker, $waiter);
 # One that is terminated meanwhile is nothing to wait for any more.
 my $ended = $node->background_psql($db, on_error_stop => 0);
 my $ended_pid = $ended->query_safe(q{SET citadel_opt.slow_query_threshold = '100ms'; SELECT pg_backend_pid()});
-$ended->query_until(qr/started/, "\\echo started\nSELECT pg_sleep(600);\n");
+$ended->query_until(qr/started/, "\\echo started\nSELECT pg_sleep(600) AS terminated;\n");
 $node->poll_query_until($db, 'SELECT citadel.debug_sample_waits()') or die 'nothing is slow';
 $node->safe_psql($db, "SELECT pg_terminate_backend($ended_pid, 60000)");
 is($node->safe_psql($db, 'SELECT citadel.debug_sample_waits()'), 'f', 'nothing is slow after the end of a session');
+like(drained(<<'END'), qr/^error\|57P01\|t$/, 'and its statement is known, with what ended it');
+SELECT d.outcome, d.sqlstate, d.duration_ms > 100 FROM citadel.debug_drain_capture() d JOIN citadel.captured_statements() s USING (query_id)
+WHERE s.query LIKE '%AS terminated%'
+END
+is(drained(<<'END'), '1|1|{"57": 1}', 'also as a run');
+SELECT r.calls, r.errors, r.error_classes FROM citadel.debug_take_runs() r JOIN citadel.captured_statements() s USING (query_id)
+WHERE s.query LIKE '%AS terminated%' AND s.plan_id IS NULL
+END
 eval { $ended->quit };
 
 # --- partitions: the same plan whatever the month and the pruning
