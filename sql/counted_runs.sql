@@ -68,6 +68,19 @@ INSERT INTO counted_taken SELECT * FROM citadel.debug_take_runs();
 SELECT * FROM counted();
 TRUNCATE counted_taken;
 
+-- CREATE TABLE AS is its query; what event triggers and the planner run meanwhile is nested
+CREATE FUNCTION counted_event() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM max(id) AS by_trigger FROM counted_t; END $$;
+CREATE FUNCTION counted_constant() RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RETURN (SELECT min(id) AS by_planner FROM counted_t); END $$;
+CREATE EVENT TRIGGER counted_event ON ddl_command_end WHEN TAG IN ('CREATE TABLE AS') EXECUTE FUNCTION counted_event();
+CREATE TABLE counted_made AS SELECT id, k AS made FROM counted_t WHERE id = counted_constant();
+DROP EVENT TRIGGER counted_event;
+CREATE TABLE counted_made2 AS EXECUTE counted_q(4);
+DROP TABLE counted_made, counted_made2;
+DROP FUNCTION counted_event, counted_constant;
+INSERT INTO counted_taken SELECT * FROM citadel.debug_take_runs();
+SELECT query, toplevel, calls, rows FROM counted();
+TRUNCATE counted_taken;
+
 -- another plan of the same statement is another row, and the first one again when it comes back
 SELECT count(*) AS n FROM counted_t WHERE k = 3;
 SET enable_bitmapscan = off \; SET enable_indexscan = off \; SET enable_indexonlyscan = off;

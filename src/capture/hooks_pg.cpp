@@ -103,9 +103,10 @@ bool is_wrapped(const QueryDesc* query) {
 }
 
 // Inside another statement. What a deferred trigger runs at commit has no statement around it any more, but no portal
-// either, which a client's own always has.
-bool is_nested() {
-    return nesting > 0 || (ActivePortal == nullptr && MyBackendType == B_BACKEND);
+// either, which a client's own always has. Within a wrapper event triggers and the planner run statements, too.
+bool is_nested(const QueryDesc* query) {
+    return nesting > 0 || (ActivePortal == nullptr && MyBackendType == B_BACKEND) ||
+           (wrapper.source != nullptr && !is_wrapped(query));
 }
 
 bool samples_wanted() {
@@ -175,7 +176,7 @@ const Watched* begin_watching(Watched* watched, QueryDesc* query, int level) {
         return nullptr;
     // Unless another extension ran a statement of its own meanwhile.
     if (watched != &watched_runs[watched_count] || watched->query != query)
-        watched = described_run(query, is_nested(), level);
+        watched = described_run(query, is_nested(query), level);
     if (watched == nullptr)
         return nullptr;
     ++watched_count;
@@ -187,7 +188,7 @@ const Watched* begin_watching(Watched* watched, QueryDesc* query, int level) {
 }
 
 void executor_start(QueryDesc* query, int eflags) {
-    const bool nested = is_nested();
+    const bool nested = is_nested(query);
     bool timed = meter.starts(query, !nested);
     // An error or a savepoint may have left a watched run behind whose address this one has now.
     if (Watched* stale = watched_count > 0 ? find_watched(query) : nullptr; stale != nullptr) {
@@ -269,7 +270,7 @@ Outcome outcome_of(int sqlstate) {
 // In PG_CATCH: nothing here may raise or ask for memory.
 void failed(QueryDesc* query) {
     meter.abandon(query);
-    if (!is_nested())
+    if (!is_nested(query))
         error_of_a_run();
     Watched* watched = find_watched(query);
     if (watched == nullptr)
@@ -469,10 +470,19 @@ void executor_end(QueryDesc* query) {
         standard_ExecutorEnd(query);
 }
 
+// CREATE TABLE AS EXECUTE runs the text of another statement.
+bool has_text_of_query(const Node* statement) {
+    return nodeTag(statement) == T_DeclareCursorStmt ||
+           (nodeTag(statement) == T_CreateTableAsStmt &&
+            reinterpret_cast<const Query*>(reinterpret_cast<const CreateTableAsStmt*>(statement)->query)->utilityStmt ==
+                nullptr);
+}
+
 // Statements that are only a wrapper of one query, which is the application's own: that one is at the level of the
 // wrapper.
 bool wraps_a_query(const Node* statement) {
     switch (nodeTag(statement)) {
+    case T_CreateTableAsStmt:
     case T_ExecuteStmt:
     case T_PrepareStmt:
     case T_DeallocateStmt:
@@ -494,7 +504,7 @@ void process_utility(PlannedStmt* statement, const char* text, bool read_only_tr
     const ProcessUtility_hook_type volatile next =
         previous_utility != nullptr ? previous_utility : standard_ProcessUtility;
     const NodeTag tag = nodeTag(statement->utilityStmt);
-    if (tag == T_DeclareCursorStmt || tag == T_CreateTableAsStmt) {
+    if (has_text_of_query(statement->utilityStmt)) {
         const auto outer = wrapper;
         wrapper = {text, statement->stmt_location, statement->stmt_len};
         PG_TRY();
