@@ -4,9 +4,11 @@
 #include "pg/compat.hpp"
 
 extern "C" {
+#include "catalog/pg_aggregate.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "utils/lsyscache.h"
+#include "utils/syscache.h"
 #include "utils/typcache.h"
 }
 
@@ -88,6 +90,44 @@ void add_distance(const Scan& scan, const List* pathkeys) {
     }
 }
 
+Oid sort_operator(Oid aggregate) {
+    HeapTuple tuple = SearchSysCache1(AGGFNOID, ObjectIdGetDatum(aggregate));
+    if (!HeapTupleIsValid(tuple))
+        return InvalidOid;
+    const Oid found = reinterpret_cast<Form_pg_aggregate>(GETSTRUCT(tuple))->aggsortop;
+    ReleaseSysCache(tuple);
+    return found;
+}
+
+// min() and max() of several columns. The planner reads each from the end of an index, if there is one for every one of
+// them: it plans one after the other and gives up at the first without, so that plans do not tell of the others.
+void add_ends(const Scan& scan) {
+    const Query* query = scan.root->parse;
+    if (query->groupClause != NIL || query->groupingSets != NIL || list_length(scan.root->agginfos) < 2)
+        return;
+    const int order = scan.facts->order_count;
+    int ends = 0;
+    Items<OrderTerm> found;
+    const ListCell* cell;
+    foreach (cell, scan.root->agginfos) {
+        const Aggref* call = pg::one_of(lfirst_node(AggInfo, cell));
+        const Oid operator_id = sort_operator(call->aggfnoid);
+        bool descending = false;
+        if (list_length(call->args) != 1 || call->aggorder != NIL || call->aggfilter != nullptr ||
+            !OidIsValid(operator_id))
+            return;
+        const Oid family = pg::ordering_family(operator_id, &descending);
+        const Term term = term_of(scan, reinterpret_cast<Node*>(linitial_node(TargetEntry, call->args)->expr));
+        if (!term.exists() || (OidIsValid(term.collation) && term.collation != call->inputcollid) ||
+            lookup_type_cache(term.type, TYPECACHE_BTREE_OPFAMILY)->btree_opf != family)
+            return;
+        found.add(OrderTerm{term, descending, descending, order + ends++});
+    }
+    for (const OrderTerm& end : found)
+        scan.facts->orders.add(end);
+    scan.facts->order_count += ends;
+}
+
 } // namespace
 
 void collect_orders(const Scan& scan) {
@@ -98,6 +138,7 @@ void collect_orders(const Scan& scan) {
     add_order(scan, root->distinct_pathkeys);
     add_order(scan, root->sort_pathkeys);
     add_distance(scan, root->sort_pathkeys);
+    add_ends(scan);
 }
 
 } // namespace citadel::advisor::raw

@@ -30,6 +30,7 @@ extern "C" {
 #include "tcop/pquery.h"
 #include "tcop/tcopprot.h"
 #include "utils/acl.h"
+#include "utils/lsyscache.h"
 #include "utils/wait_event.h"
 #if PG_VERSION_NUM >= 160000
 #include "nodes/queryjumble.h"
@@ -244,6 +245,31 @@ inline void use_default_statistics_target(VacAttrStats* statistics) {
     statistics->attr = static_cast<Form_pg_attribute>(palloc0(ATTRIBUTE_FIXED_PART_SIZE));
     statistics->attr->attstattarget = -1;
 #endif
+}
+
+// One of the calls of an aggregate function that are the same.
+inline const Aggref* one_of(const AggInfo* aggregate) {
+#if PG_VERSION_NUM >= 160000
+    return linitial_node(Aggref, aggregate->aggrefs);
+#else
+    return aggregate->representative_aggref;
+#endif
+}
+
+// The family that orders by the operator, and which way; InvalidOid: none does.
+inline Oid ordering_family(Oid operator_id, bool* descending) {
+    Oid family = InvalidOid;
+    Oid type = InvalidOid;
+#if PG_VERSION_NUM >= 180000
+    CompareType direction = COMPARE_INVALID;
+    const bool found = get_ordering_op_properties(operator_id, &family, &type, &direction);
+    *descending = direction == COMPARE_GT;
+#else
+    int16 direction = 0;
+    const bool found = get_ordering_op_properties(operator_id, &family, &type, &direction);
+    *descending = direction == BTGreaterStrategyNumber;
+#endif
+    return found ? family : InvalidOid;
 }
 
 // Direction of a wanted order.
