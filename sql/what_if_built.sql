@@ -80,6 +80,17 @@ CALL compare('expression range', 'SELECT * FROM fact WHERE (price * 2) > 240', '
 CALL compare('jsonb member', 'SELECT * FROM doc WHERE body ->> ''owner'' = ''user 5''', 'CREATE INDEX wb_built ON doc ((body ->> ''owner''))', 10);
 CALL compare('partitions', 'SELECT * FROM part WHERE owner = 9', 'CREATE INDEX wb_built ON part (owner)', 5);
 CALL compare('expression and predicate on partitions', 'SELECT * FROM part WHERE upper(label) = ''LABEL 9'' AND owner > 100', 'CREATE INDEX wb_built ON part (upper(label)) WHERE owner > 100', 5);
+-- "name" is kept without what it is padded with; values longer than half a kilobyte are compressed, unless the column is not.
+CREATE TABLE long (id int, label name, body text, raw text);
+ALTER TABLE long ALTER raw SET STORAGE EXTERNAL;
+INSERT INTO long SELECT i, 'label ' || i % 9000, repeat('word ' || i % 977 || ' ', 120) || i, repeat('word ' || i % 977 || ' ', 80) || i FROM generate_series(1, 9000) i;
+CALL public.wait_for_old_snapshots();
+VACUUM (ANALYZE) long;
+CALL compare('a name', 'SELECT * FROM long WHERE label = ''label 5''', 'CREATE INDEX wb_built ON long (label)', 5);
+CALL compare('a name that is included', 'SELECT label FROM long WHERE id = 5', 'CREATE INDEX wb_built ON long (id) INCLUDE (label)', 5);
+CALL compare('compressed', 'SELECT * FROM long WHERE body = ''x''', 'CREATE INDEX wb_built ON long (body)', 5);
+CALL compare('compressed expression', 'SELECT * FROM long WHERE upper(body) = ''x''', 'CREATE INDEX wb_built ON long (upper(body))', 5);
+CALL compare('not compressed', 'SELECT * FROM long WHERE raw = ''x''', 'CREATE INDEX wb_built ON long (raw)', 10);
 -- The others
 CALL compare('hash', 'SELECT * FROM fact WHERE email = ''x''', 'CREATE INDEX wb_built ON fact USING hash (email)', 15);
 CALL compare('hash of few values', 'SELECT * FROM fact WHERE kind = 3', 'CREATE INDEX wb_built ON fact USING hash (kind)', 15);
@@ -92,6 +103,13 @@ CALL compare('GIN, expression', 'SELECT * FROM doc WHERE to_tsvector(''simple'',
 CALL compare('GiST, range', 'SELECT * FROM fact WHERE span @> 77', 'CREATE INDEX wb_built ON fact USING gist (span)', 30, 3);
 CALL compare('GiST, nearest', 'SELECT * FROM fact ORDER BY near <-> point(3, 4) LIMIT 5', 'CREATE INDEX wb_built ON fact USING gist (near)', 10, 10);
 CALL compare('GiST, network', 'SELECT * FROM fact WHERE host << ''10.0.7.0/24''', 'CREATE INDEX wb_built ON fact USING gist (host inet_ops)', 30, 3);
+
+-- A row that is too long for the index: what_if() says what CREATE INDEX would.
+INSERT INTO long SELECT 0, 'x', (SELECT string_agg(md5(i::text), '') FROM generate_series(1, 200) i), 'x';
+CREATE INDEX wb_built ON long (lower(body));
+SELECT citadel.what_if('SELECT * FROM long WHERE lower(body) = ''x''', ARRAY['CREATE INDEX wb_built ON long (lower(body))']);
+SELECT indexes_used FROM citadel.what_if('SELECT * FROM long WHERE lower(body) = ''x'' AND id > 0', ARRAY['CREATE INDEX wb_built ON long (lower(body)) WHERE id > 0']);
+SELECT indexes_used FROM citadel.what_if('SELECT * FROM long WHERE lower(body) = ''x''', ARRAY['CREATE INDEX wb_built ON long USING hash (lower(body))']);
 
 -- Both sides know the expression: without an index in use, the estimate is that of the built index.
 SELECT (plan_before -> 0 -> 'Plan' ->> 'Plan Rows')::int < 10 AS knows

@@ -21,13 +21,16 @@ extern "C" {
 #include "access/brin.h"
 #include "access/brin_internal.h"
 #include "access/gist.h"
+#include "access/htup_details.h"
 #include "catalog/pg_am_d.h"
+#include "catalog/pg_opclass.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/planner.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
+#include "utils/syscache.h"
 }
 
 namespace citadel::advisor {
@@ -104,18 +107,34 @@ int alignment_bytes(char alignment) {
     return alignment == TYPALIGN_CHAR ? 1 : alignment == TYPALIGN_SHORT ? 2 : alignment == TYPALIGN_INT ? 4 : 8;
 }
 
-// Bytes of an index tuple, aligned: index_form_tuple() row by row.
-void measure_tuples(const Measured& measured, SizedIndex& sized) {
+// Does the operator class of a B-tree store the column as a C string? That of "name" does.
+bool kept_as_cstring(Oid operator_class) {
+    return pg::guard([operator_class] {
+        HeapTuple tuple = SearchSysCache1(CLAOID, ObjectIdGetDatum(operator_class));
+        if (!HeapTupleIsValid(tuple))
+            elog(ERROR, "cache lookup failed for operator class %u", operator_class);
+        const bool found = reinterpret_cast<Form_pg_opclass>(GETSTRUCT(tuple))->opckeytype == CSTRINGOID;
+        ReleaseSysCache(tuple);
+        return found;
+    });
+}
+
+// Bytes of an index tuple, aligned: index_form_tuple() row by row. Returns those of the longest.
+std::int64_t measure_tuples(const Measured& measured, const HypotheticalIndex& index, SizedIndex& sized) {
     struct Column {
         const bool* nulls;
         const std::int32_t* bytes;
         std::int64_t alignment; // 0: of a value of variable length, by its header
+        const Datum* names;     // nullptr: it takes `bytes`; else a C string of those
     };
     std::vector<Column> columns;
     for (SampledValues* values : measured.columns) {
         measured.sample->measure(*values);
         const int alignment = values->length > 0 ? alignment_bytes(values->alignment) : values->length == -1 ? 0 : 1;
-        columns.push_back({values->nulls, values->bytes.data(), alignment});
+        const bool key = columns.size() < index.key.size();
+        const bool names =
+            key && values->length == NAMEDATALEN && kept_as_cstring(index.key[columns.size()].operator_class);
+        columns.push_back({values->nulls, values->bytes.data(), alignment, names ? values->values : nullptr});
     }
     double sum = 0.0;
     double rows = 0.0;
@@ -131,7 +150,9 @@ void measure_tuples(const Measured& measured, SizedIndex& sized) {
         for (const Column& column : columns) {
             if (column.nulls[row])
                 continue;
-            const std::int64_t own = column.bytes[row];
+            const std::int64_t own = column.names != nullptr
+                                         ? static_cast<std::int64_t>(strlen(DatumGetCString(column.names[row]))) + 1
+                                         : column.bytes[row];
             const std::int64_t alignment = column.alignment > 0 ? column.alignment : own > 127 ? 4 : 1;
             bytes = ((bytes + alignment - 1) & -alignment) + own; // a power of two
         }
@@ -143,6 +164,7 @@ void measure_tuples(const Measured& measured, SizedIndex& sized) {
     }
     sized.tuple_bytes = rows > 0.0 ? sum / rows : 0.0; // 0: from the statistics
     sized.tuples_vary = least < most;
+    return most;
 }
 
 // How often each key was seen among the rows of the index.
@@ -176,6 +198,9 @@ Model btree_model(const HypotheticalIndex& index, const IndexOptInfo& form, cons
     const int fill_factor = index.fill_factor > 0 ? index.fill_factor : 90;
     SizedIndex sized = sized_index(table.table, table.rows, form);
     sized.fill_factor = fill_factor;
+    for (std::size_t i = 0; i < index.key.size(); ++i)
+        if (kept_as_cstring(index.key[i].operator_class))
+            sized.columns[i].variable_width = true;
     // Values that differ in length make tuples whose mean size, aligned, does not follow from the mean length.
     bool look =
         form.indexprs != NIL || form.indpred != NIL || (sized.deduplicates && sized.distinct_keys <= 0.0) ||
@@ -202,16 +227,18 @@ Model btree_model(const HypotheticalIndex& index, const IndexOptInfo& form, cons
             return btree_size(current);
         };
     }
-    measure_tuples(*measured, sized);
+    const std::int64_t longest = measure_tuples(*measured, index, sized);
     // How often a key stands there matters to deduplication alone.
     const std::shared_ptr<CountedKeys> keys = sized.deduplicates ? keys_of(*measured, form.nkeycolumns) : nullptr;
     const double share = measured->share;
-    return [sized, keys, share](double rows) {
+    return [sized, keys, share, longest](double rows) {
         SizedIndex current = sized;
         current.rows = rows * share;
         if (keys != nullptr)
             current.classes = keys->classes(current.rows);
-        return btree_size(current);
+        IndexSize size = btree_size(current);
+        size.too_long = longest > longest_btree_tuple ? longest : 0;
+        return size;
     };
 }
 

@@ -73,6 +73,10 @@ const HypotheticalIndex& description_of(const PreparedIndex& index) {
     return index.index;
 }
 
+std::int64_t too_long_row(const PreparedIndex& index) {
+    return index.too_long;
+}
+
 IndexPool::IndexPool()
     : state_(std::make_unique<State>(pg::guard(
           [] { return AllocSetContextCreate(CurrentMemoryContext, "citadel_opt indexes", ALLOCSET_DEFAULT_SIZES); }))) {
@@ -153,6 +157,7 @@ TableIndex& IndexPool::State::on_table(PreparedIndex& index, Oid table) {
                 ? nullptr
                 : learn(table, static_cast<const Node*>(list_nth(made->form->indexprs, expression++))));
     made->oid = unused_number();
+    index.too_long = std::max(index.too_long, made->size_for(known_facts.rows).too_long);
     TableIndex& kept = *made;
     by_oid.emplace(kept.oid, &kept);
     index.tables.emplace(table, std::move(made));

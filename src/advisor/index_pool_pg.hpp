@@ -51,6 +51,7 @@ class PreparedIndex {
     HypotheticalIndex index;
     std::map<Oid, std::unique_ptr<TableIndex>> tables; // worked out so far
     std::int64_t bytes = -1;                           // over all tables; -1: not asked for yet
+    std::int64_t too_long = 0;                         // see IndexSize; of the tables worked out so far
 };
 
 // What is known of one table.

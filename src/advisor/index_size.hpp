@@ -32,11 +32,15 @@ struct SizedIndex {
 
 struct IndexSize {
     std::uint64_t leaf_pages = 0;
-    std::uint64_t pages = 1; // all, with metapage and inner levels
-    int tree_height = 0;     // levels above the leaves, as _bt_getrootheight() counts
-    double tuples = 0.0;     // as pg_class.reltuples of the index will say: one a row
+    std::uint64_t pages = 1;   // all, with metapage and inner levels
+    int tree_height = 0;       // levels above the leaves, as _bt_getrootheight() counts
+    double tuples = 0.0;       // as pg_class.reltuples of the index will say: one a row
+    std::int64_t too_long = 0; // bytes of a tuple that the index cannot take, so that its build fails; 0: all fit
     std::uint64_t bytes(int block_size = 8192) const { return pages * static_cast<std::uint64_t>(block_size); }
 };
+
+// The longest tuple of a B-tree, aligned: BTMaxItemSize() of pages of 8 kB.
+constexpr std::int64_t longest_btree_tuple = 2704;
 
 // The size that CREATE INDEX would give. Follows the server's own bulk build: index_form_tuple() for the tuple (8-byte
 // header, null bitmap, alignment), _bt_dedup_save_htid() and _bt_load() for posting lists (at most a tenth of a page),

@@ -292,7 +292,7 @@ void PlannerCosts::enter_describing_role(const Candidate& candidate, const Hypot
     pg::raise(ERRCODE_INSUFFICIENT_PRIVILEGE, "it would run code of others");
 }
 
-// nullptr when it cannot be built: its table was dropped or changed meanwhile.
+// nullptr when it cannot be built: a row is too long for it, or its table was dropped or changed meanwhile.
 PreparedIndex* PlannerCosts::prepared(const Candidate& candidate) {
     const auto known = prepared_.find(candidate);
     if (known != prepared_.end())
@@ -303,7 +303,11 @@ PreparedIndex* PlannerCosts::prepared(const Candidate& candidate) {
         HypotheticalIndex index = hypothetical_index(candidate, expressions_);
         enter_describing_role(candidate, index);
         index.name = "candidate_" + std::to_string(prepared_.size() + 1);
-        made = &pool_.prepare(index);
+        PreparedIndex& described = pool_.prepare(index);
+        if (candidate.method == AccessMethod::btree)
+            (void)pool_.bytes(described); // looks at the rows of every partition
+        if (too_long_row(described) == 0)
+            made = &described;
     });
     leave_role();
     if (failure && ends_the_run(*failure))
@@ -403,9 +407,11 @@ std::uint64_t PlannerCosts::size(const Candidate& candidate) {
         failure = without_locks([&] { bytes = pool_.bytes(*index); });
     if (failure && ends_the_run(*failure))
         throw *failure;
-    // The table went away, or is another one now: too large to be worth anything.
+    // It cannot be built, or the table went away, or is another one now: too large to be worth anything.
     constexpr std::uint64_t never = std::uint64_t{1} << 50;
-    return failure || index == nullptr ? never : static_cast<std::uint64_t>(std::max<std::int64_t>(bytes, 1));
+    return failure || index == nullptr || too_long_row(*index) > 0
+               ? never
+               : static_cast<std::uint64_t>(std::max<std::int64_t>(bytes, 1));
 }
 
 double PlannerCosts::write_cost(RelationId relation, const Configuration& configuration) {

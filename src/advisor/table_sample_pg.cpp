@@ -12,9 +12,12 @@
 
 extern "C" {
 #include "access/detoast.h"
+#include "access/heaptoast.h"
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/tableam.h"
+#include "access/toast_compression.h"
+#include "access/toast_internals.h"
 #include "access/tsmapi.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_language_d.h"
@@ -196,40 +199,57 @@ void prepare_values(SampledValues* values, const Node* expression, std::size_t c
     values->modifier = exprTypmod(expression);
     values->collation = exprCollation(expression);
     get_typlenbyvalalign(values->type, &values->length, &values->by_value, &values->alignment);
+    values->storage = get_typstorage(values->type);
+    values->compression = InvalidCompressionMethod; // the database's default, as of an index column
     values->count = count;
     values->values = static_cast<Datum*>(palloc0(sizeof(Datum) * Max(count, 1)));
     values->nulls = static_cast<bool*>(palloc0(sizeof(bool) * Max(count, 1)));
 }
 
+// What index_form_tuple() makes of a value that is neither compressed nor stored elsewhere: long ones are compressed.
+std::int32_t stored_bytes(varlena* plain, const SampledValues& column) {
+    const auto data = static_cast<std::int32_t>(VARSIZE_ANY_EXHDR(plain));
+    if (data + VARHDRSZ > static_cast<std::int32_t>(TOAST_INDEX_TARGET) &&
+        (column.storage == TYPSTORAGE_EXTENDED || column.storage == TYPSTORAGE_MAIN)) {
+        auto* shorter = DatumGetPointer(toast_compress_datum(PointerGetDatum(plain), column.compression));
+        if (shorter != nullptr) {
+            const auto bytes = static_cast<std::int32_t>(VARSIZE_ANY(shorter));
+            pfree(shorter);
+            return bytes;
+        }
+    }
+    return data + (data + 1 <= 127 ? 1 : VARHDRSZ);
+}
+
 // Bytes of a value inside an index tuple, without alignment, and a hash of its image.
-void measure_one(Datum value, std::int16_t length, bool by_value, std::int32_t* bytes, std::uint64_t* hash) {
-    if (by_value) {
-        *bytes = length;
+void measure_one(Datum value, const SampledValues& column, std::int32_t* bytes, std::uint64_t* hash) {
+    if (column.by_value) {
+        *bytes = column.length;
         *hash = hash_bytes_extended(reinterpret_cast<const unsigned char*>(&value), sizeof value, 0);
         return;
     }
-    if (length == -2) {
+    if (column.length == -2) {
         const char* text = DatumGetCString(value);
         *bytes = static_cast<std::int32_t>(strlen(text)) + 1;
         *hash = hash_bytes_extended(reinterpret_cast<const unsigned char*>(text), *bytes, 0);
         return;
     }
-    if (length > 0) {
-        *bytes = length;
-        *hash = hash_bytes_extended(reinterpret_cast<const unsigned char*>(DatumGetPointer(value)), length, 0);
+    if (column.length > 0) {
+        *bytes = column.length;
+        *hash = hash_bytes_extended(reinterpret_cast<const unsigned char*>(DatumGetPointer(value)), column.length, 0);
         return;
     }
     auto* stored = reinterpret_cast<varlena*>(DatumGetPointer(value));
     varlena* plain = pg_detoast_datum_packed(stored);
     const auto data = static_cast<std::int32_t>(VARSIZE_ANY_EXHDR(plain));
     *hash = hash_bytes_extended(reinterpret_cast<const unsigned char*>(VARDATA_ANY(plain)), data, 0);
-    // index_form_tuple() keeps compressed what is compressed inline, and compresses what is long.
+    // index_form_tuple() keeps compressed what is compressed. What lies elsewhere was compressed if that was of use.
     if (VARATT_IS_COMPRESSED(stored))
         *bytes = static_cast<std::int32_t>(VARSIZE_ANY(stored));
     else if (VARATT_IS_EXTERNAL(stored))
-        *bytes = static_cast<std::int32_t>(toast_datum_size(value));
+        *bytes = static_cast<std::int32_t>(toast_datum_size(value)) + VARHDRSZ;
     else
-        *bytes = data + (data + 1 <= 127 ? 1 : 4);
+        *bytes = stored_bytes(plain, column);
     if (plain != stored)
         pfree(plain);
 }
@@ -274,6 +294,8 @@ SampledValues* TableSample::column(AttrNumber column) {
         values.length = attribute->attlen;
         values.by_value = attribute->attbyval;
         values.alignment = attribute->attalign;
+        values.storage = attribute->attstorage;
+        values.compression = attribute->attcompression;
         values.count = count_;
         auto* data = static_cast<Datum*>(palloc0(sizeof(Datum) * count_));
         auto* nulls = static_cast<bool*>(palloc0(sizeof(bool) * count_));
@@ -354,9 +376,12 @@ void TableSample::measure(SampledValues& values) {
     pg::guard([&values, &bytes, &hashes] {
         std::int32_t* size = bytes.data();
         std::uint64_t* hash = hashes.data();
-        for (std::size_t i = 0; i < values.count; ++i)
+        for (std::size_t i = 0; i < values.count; ++i) {
+            if (i % 256 == 0)
+                CHECK_FOR_INTERRUPTS();
             if (!values.nulls[i])
-                measure_one(values.values[i], values.length, values.by_value, &size[i], &hash[i]);
+                measure_one(values.values[i], values, &size[i], &hash[i]);
+        }
     });
     values.bytes = std::move(bytes);
     values.hashes = std::move(hashes);

@@ -27,6 +27,8 @@ struct SampledValues {
     std::int16_t length = -1; // as pg_type.typlen
     bool by_value = false;
     char alignment = 'i';
+    char storage = 'p';   // as pg_attribute.attstorage
+    char compression = 0; // as pg_attribute.attcompression
     std::size_t count = 0;
     const Datum* values = nullptr; // an expression's in the sample's memory, a column's inside its tuple
     const bool* nulls = nullptr;

@@ -1,5 +1,6 @@
 // citadel.what_if(): what a statement costs now, and what it would cost with other indexes, or without some.
 #include "advisor/index_definition_pg.hpp"
+#include "advisor/index_size.hpp"
 #include "advisor/statement_pg.hpp"
 #include "advisor/what_if_pg.hpp"
 #include "pg/boundary.hpp"
@@ -58,6 +59,15 @@ std::vector<Oid> index_numbers(ArrayType* array) {
     return indexes;
 }
 
+// What CREATE INDEX would say.
+void refuse_too_long(const PreparedIndex& index) {
+    if (const std::int64_t row = too_long_row(index); row > 0)
+        pg::raise(ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+                  "index \"" + description_of(index).name + "\" cannot be built: a row of it would take " +
+                      std::to_string(row) + " bytes, a B-tree takes " + std::to_string(longest_btree_tuple),
+                  {}, "Index a part or a hash of the value, or use another access method.");
+}
+
 struct Priced {
     double cost = 0;
     std::string json;
@@ -106,8 +116,10 @@ CITADEL_FUNCTION(citadel_what_if) {
         for (std::size_t i = 0; i < indexes.size(); ++i)
             if (used[i])
                 used_names.push_back(names[i]);
-        for (PreparedIndex* index : indexes)
+        for (PreparedIndex* index : indexes) {
             bytes += (bytes.size() > 1 ? "," : "") + std::to_string(pool.bytes(*index));
+            refuse_too_long(*index);
+        }
     }
     return pg::composite(fcinfo, {pg::arg(before.cost), pg::arg(after.cost),
                                   pg::arg_as(TEXTARRAYOID, pg::text_array_literal(used_names)),

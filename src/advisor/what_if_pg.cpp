@@ -67,6 +67,8 @@ void inject(PlannerInfo* root, Oid table, bool is_parent, RelOptInfo* relation) 
         if (!armed->pool.state().covers(*index, table))
             continue;
         TableIndex& there = armed->pool.state().on_table(*index, table);
+        if (index->too_long > 0)
+            continue; // it cannot be built
         const IndexSize& size = there.size_for(relation->tuples);
         pg::guard([&there, &size, relation] {
             relation->indexlist = lcons(copy_for_planner(there.form, relation, there.oid, size), relation->indexlist);

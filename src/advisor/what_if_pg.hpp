@@ -52,6 +52,9 @@ void check_indexable(Oid relation);
 // A hypothetical index together with all that is worked out once: its form on each table it stands on, and its sizes.
 class PreparedIndex;
 const HypotheticalIndex& description_of(const PreparedIndex& index);
+// The length of a row of the index that is too long for it, so that its build fails; 0: none was seen yet (those of
+// partitions are looked at with its size, and when they are planned).
+std::int64_t too_long_row(const PreparedIndex& index);
 
 // The prepared indexes of one run. Preparing looks up the catalogues and may read a sample of the table; arming then
 // costs next to nothing. Statistics of expressions that were prepared are given to every planner call under this pool,
