@@ -110,6 +110,10 @@ CREATE INDEX wb_built ON long (lower(body));
 SELECT citadel.what_if('SELECT * FROM long WHERE lower(body) = ''x''', ARRAY['CREATE INDEX wb_built ON long (lower(body))']);
 SELECT indexes_used FROM citadel.what_if('SELECT * FROM long WHERE lower(body) = ''x'' AND id > 0', ARRAY['CREATE INDEX wb_built ON long (lower(body)) WHERE id > 0']);
 SELECT indexes_used FROM citadel.what_if('SELECT * FROM long WHERE lower(body) = ''x''', ARRAY['CREATE INDEX wb_built ON long USING hash (lower(body))']);
+INSERT INTO doc (id, tags) SELECT 0, ARRAY[body, 'x'] FROM long WHERE id = 0;
+CREATE INDEX wb_built ON doc USING gin (tags);
+SELECT indexes_used FROM citadel.what_if('SELECT * FROM doc WHERE tags @> ''{t7,v2}''', ARRAY['CREATE INDEX wb_built ON doc USING gin (tags)']);
+SELECT count(*) FROM citadel.recommend_indexes(ARRAY['SELECT * FROM doc WHERE tags @> ''{t7,v2}''']);
 
 -- Both sides know the expression: without an index in use, the estimate is that of the built index.
 SELECT (plan_before -> 0 -> 'Plan' ->> 'Plan Rows')::int < 10 AS knows

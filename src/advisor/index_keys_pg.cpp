@@ -9,6 +9,7 @@ extern "C" {
 #include "access/gin.h"
 #include "access/gist.h"
 #include "access/htup_details.h"
+#include "access/toast_compression.h"
 #include "catalog/pg_collation_d.h"
 #include "catalog/pg_opclass.h"
 #include "common/hashfn.h"
@@ -30,6 +31,7 @@ constexpr std::size_t most_keys = 1000;      // of a GiST index to look at
 struct Storage {
     std::int16_t length;
     bool by_value;
+    char kind; // as pg_type.typstorage
 };
 
 struct Support {
@@ -64,9 +66,10 @@ std::uint64_t hash_entry(Datum value, const Storage& storage, std::uint64_t salt
         length = strlen(DatumGetCString(value)) + 1;
         *bytes += static_cast<double>(length);
     } else {
-        length = VARSIZE_ANY_EXHDR(DatumGetPointer(value));
-        data = reinterpret_cast<const unsigned char*>(VARDATA_ANY(DatumGetPointer(value)));
-        *bytes += static_cast<double>(length) + (length + 1 <= 127 ? 1 : 4);
+        auto* plain = reinterpret_cast<varlena*>(DatumGetPointer(value));
+        length = VARSIZE_ANY_EXHDR(plain);
+        data = reinterpret_cast<const unsigned char*>(VARDATA_ANY(plain));
+        *bytes += bytes_in_index(plain, storage.kind, InvalidCompressionMethod);
     }
     return hash_bytes_extended(data, static_cast<int>(length), salt);
 }
@@ -116,7 +119,10 @@ Storage storage_of(Oid operator_class, Oid type) {
     if (stored == ANYELEMENTOID)
         stored = get_base_element_type(type);
     Storage storage{};
-    get_typlenbyval(OidIsValid(stored) ? stored : type, &storage.length, &storage.by_value);
+    if (!OidIsValid(stored))
+        stored = type;
+    get_typlenbyval(stored, &storage.length, &storage.by_value);
+    storage.kind = get_typstorage(stored);
     return storage;
 }
 
@@ -148,6 +154,8 @@ ExtractedEntries gin_entries(const SampledValues& values, const std::vector<bool
             return extract_row(extract, values.values[i], values.nulls[i], storage, salt);
         });
         for (std::size_t k = 0; k < row.count; ++k)
+            found.longest = std::max(found.longest, static_cast<double>(row.keys[k].bytes));
+        for (std::size_t k = 0; k < row.count; ++k)
             row.keys[k].place = static_cast<float>(i) / static_cast<float>(values.count);
         found.keys.insert(found.keys.end(), row.keys, row.keys + row.count);
         found.rows += 1.0;
@@ -171,7 +179,7 @@ ExtractedEntries gin_entries(const SampledValues& values, const std::vector<bool
 }
 
 double gist_key_bytes(const SampledValues& values, const std::vector<bool>* matching, const IndexOptInfo& form,
-                      int column, Oid operator_class) {
+                      int column, Oid operator_class, double* longest) {
     const pg::MemoryScope scratch("gist keys");
     Support compress{};
     Storage storage{};
@@ -179,7 +187,7 @@ double gist_key_bytes(const SampledValues& values, const std::vector<bool>* matc
         compress = support(form, column, GIST_COMPRESS_PROC);
         storage = storage_of(operator_class, values.type);
     });
-    const Storage plain{values.length, values.by_value};
+    const Storage plain{values.length, values.by_value, values.storage};
     const std::size_t step = std::max<std::size_t>(values.count / most_keys, 1);
     double bytes = 0.0;
     double rows = 0.0;
@@ -187,7 +195,7 @@ double gist_key_bytes(const SampledValues& values, const std::vector<bool>* matc
         if ((matching != nullptr && !(*matching)[i]) || values.nulls[i])
             continue;
         const pg::MemoryScope row_memory("gist key");
-        bytes += pg::guard([&]() -> double {
+        const double own = pg::guard([&]() -> double {
             CHECK_FOR_INTERRUPTS();
             double one = 0.0;
             Datum value = values.values[i];
@@ -208,6 +216,8 @@ double gist_key_bytes(const SampledValues& values, const std::vector<bool>* matc
             hash_entry(key, stored, 0, &one);
             return one;
         });
+        bytes += own;
+        *longest = std::max(*longest, own);
         rows += 1.0;
     }
     return rows > 0.0 ? bytes / rows : 0.0;

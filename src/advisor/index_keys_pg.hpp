@@ -18,6 +18,7 @@ struct ExtractedEntries {
     std::vector<SeenKey> keys; // each distinct entry of each row
     double rows = 0.0;         // how many rows were looked at
     bool keys_by_reference = true;
+    double longest = 0.0; // bytes of an entry
 };
 
 // The entries of one column of a GIN index over the rows marked in `matching` (nullptr: all), by the operator class's
@@ -25,8 +26,9 @@ struct ExtractedEntries {
 ExtractedEntries gin_entries(const SampledValues& values, const std::vector<bool>* matching, const IndexOptInfo& form,
                              int column, Oid operator_class);
 
-// Mean bytes of a GiST leaf key after the operator class's compress function, with alignment; 0 without rows.
+// Mean bytes of a GiST leaf key after the operator class's compress function, with alignment; 0 without rows. `longest`
+// is raised to those of the longest.
 double gist_key_bytes(const SampledValues& values, const std::vector<bool>* matching, const IndexOptInfo& form,
-                      int column, Oid operator_class);
+                      int column, Oid operator_class, double* longest);
 
 } // namespace citadel::advisor

@@ -192,6 +192,12 @@ std::shared_ptr<CountedKeys> keys_of(const Measured& measured, int key_columns) 
     return counted->second = std::make_shared<CountedKeys>(count_keys(keys, rows, measured.sample->whole()));
 }
 
+// Of an index whose tuples are a header and a key of so many bytes at most.
+std::int64_t too_long(double key, std::int64_t most) {
+    const std::int64_t bytes = (static_cast<std::int64_t>(key) + 8 + 7) & -8;
+    return bytes > most ? bytes : 0;
+}
+
 // ---- B-tree
 
 Model btree_model(const HypotheticalIndex& index, const IndexOptInfo& form, const ModelledTable& table) {
@@ -301,6 +307,7 @@ Model gin_model(const HypotheticalIndex& index, const IndexOptInfo& form, const 
     gin.work_memory = maintenance_work_mem * 1024.0;
     gin.keys_by_reference = false;
     double share = 1.0;
+    double longest = 0.0;
     std::vector<SampledKeys> columns;
     const std::optional<Measured> measured = measure(form, table);
     const std::optional<pg::Error> failure = pg::try_subtransaction([&] {
@@ -311,6 +318,7 @@ Model gin_model(const HypotheticalIndex& index, const IndexOptInfo& form, const 
             ExtractedEntries entries =
                 gin_entries(*measured->columns[column], measured->matching, form, i, index.key[column].operator_class);
             gin.keys_by_reference = gin.keys_by_reference || entries.keys_by_reference;
+            longest = std::max(longest, entries.longest);
             const double all = measured->share * static_cast<double>(measured->sample->size());
             columns.push_back(
                 count_keys(entries.keys, entries.rows, measured->sample->whole() && entries.rows >= all - 0.5));
@@ -339,7 +347,9 @@ Model gin_model(const HypotheticalIndex& index, const IndexOptInfo& form, const 
                 sized.occurrences += occurrences;
             }
         }
-        return gin_size(sized);
+        IndexSize size = gin_size(sized);
+        size.too_long = too_long(longest, longest_gin_tuple);
+        return size;
     };
 }
 
@@ -376,6 +386,7 @@ Model gist_model(const HypotheticalIndex& index, const IndexOptInfo& form, const
     double share = 1.0;
     double bytes = 8.0;
     double inner = 8.0;
+    double longest = 0.0; // the sum over the columns of one may be that of several rows: only one alone is certain
     const std::optional<Measured> measured = measure(form, table);
     const SizedIndex sized = sized_index(table.table, table.rows, form);
     for (int i = 0; i < form.ncolumns; ++i) {
@@ -385,7 +396,7 @@ Model gist_model(const HypotheticalIndex& index, const IndexOptInfo& form, const
             const std::optional<pg::Error> failure = pg::try_subtransaction([&] {
                 if (measured)
                     own = gist_key_bytes(*measured->columns[column], measured->matching, form, i,
-                                         index.key[column].operator_class);
+                                         index.key[column].operator_class, &longest);
             });
             pg::rethrow_cancel(failure);
             // Above the leaves, words have become a signature of 124 bytes.
@@ -397,7 +408,11 @@ Model gist_model(const HypotheticalIndex& index, const IndexOptInfo& form, const
         share = measured->share;
     else if (form.indpred != NIL)
         share = planned_share(form, table).value_or(0.5);
-    return [=](double rows) { return gist_size(rows * share, bytes, inner, fill); };
+    return [=](double rows) {
+        IndexSize size = gist_size(rows * share, bytes, inner, fill);
+        size.too_long = too_long(longest, longest_index_tuple);
+        return size;
+    };
 }
 
 } // namespace

@@ -39,8 +39,10 @@ struct IndexSize {
     std::uint64_t bytes(int block_size = 8192) const { return pages * static_cast<std::uint64_t>(block_size); }
 };
 
-// The longest tuple of a B-tree, aligned: BTMaxItemSize() of pages of 8 kB.
+// The longest tuples, aligned, on pages of 8 kB: BTMaxItemSize(), GinMaxItemSize, INDEX_SIZE_MASK.
 constexpr std::int64_t longest_btree_tuple = 2704;
+constexpr std::int64_t longest_gin_tuple = 2712;
+constexpr std::int64_t longest_index_tuple = 8191;
 
 // The size that CREATE INDEX would give. Follows the server's own bulk build: index_form_tuple() for the tuple (8-byte
 // header, null bitmap, alignment), _bt_dedup_save_htid() and _bt_load() for posting lists (at most a tenth of a page),

@@ -206,21 +206,6 @@ void prepare_values(SampledValues* values, const Node* expression, std::size_t c
     values->nulls = static_cast<bool*>(palloc0(sizeof(bool) * Max(count, 1)));
 }
 
-// What index_form_tuple() makes of a value that is neither compressed nor stored elsewhere: long ones are compressed.
-std::int32_t stored_bytes(varlena* plain, const SampledValues& column) {
-    const auto data = static_cast<std::int32_t>(VARSIZE_ANY_EXHDR(plain));
-    if (data + VARHDRSZ > static_cast<std::int32_t>(TOAST_INDEX_TARGET) &&
-        (column.storage == TYPSTORAGE_EXTENDED || column.storage == TYPSTORAGE_MAIN)) {
-        auto* shorter = DatumGetPointer(toast_compress_datum(PointerGetDatum(plain), column.compression));
-        if (shorter != nullptr) {
-            const auto bytes = static_cast<std::int32_t>(VARSIZE_ANY(shorter));
-            pfree(shorter);
-            return bytes;
-        }
-    }
-    return data + (data + 1 <= 127 ? 1 : VARHDRSZ);
-}
-
 // Bytes of a value inside an index tuple, without alignment, and a hash of its image.
 void measure_one(Datum value, const SampledValues& column, std::int32_t* bytes, std::uint64_t* hash) {
     if (column.by_value) {
@@ -249,12 +234,26 @@ void measure_one(Datum value, const SampledValues& column, std::int32_t* bytes, 
     else if (VARATT_IS_EXTERNAL(stored))
         *bytes = static_cast<std::int32_t>(toast_datum_size(value)) + VARHDRSZ;
     else
-        *bytes = stored_bytes(plain, column);
+        *bytes = bytes_in_index(plain, column.storage, column.compression);
     if (plain != stored)
         pfree(plain);
 }
 
 } // namespace
+
+std::int32_t bytes_in_index(varlena* plain, char storage, char compression) {
+    const auto data = static_cast<std::int32_t>(VARSIZE_ANY_EXHDR(plain));
+    if (data + VARHDRSZ > static_cast<std::int32_t>(TOAST_INDEX_TARGET) &&
+        (storage == TYPSTORAGE_EXTENDED || storage == TYPSTORAGE_MAIN)) {
+        auto* shorter = DatumGetPointer(toast_compress_datum(PointerGetDatum(plain), compression));
+        if (shorter != nullptr) {
+            const auto bytes = static_cast<std::int32_t>(VARSIZE_ANY(shorter));
+            pfree(shorter);
+            return bytes;
+        }
+    }
+    return data + (data + 1 <= 127 ? 1 : VARHDRSZ);
+}
 
 TableSample::TableSample(Oid table, double rows, BlockNumber pages)
     : table_(table), memory_(pg::guard([] {

@@ -43,6 +43,10 @@ struct SampledValues {
 // are taken as well.
 bool calls_trusted_code_only(const Node* expression, Oid owner = InvalidOid);
 
+// What index_form_tuple() makes of a value that is neither compressed nor stored elsewhere: long ones are compressed.
+// `storage` and `compression` as in pg_attribute. Under a guard.
+std::int32_t bytes_in_index(varlena* plain, char storage, char compression);
+
 class TableSample {
   public:
     // Reads at most `most_rows` rows of at most `most_pages` pages, spread over the table, the same ones for the same

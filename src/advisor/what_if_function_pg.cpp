@@ -1,6 +1,5 @@
 // citadel.what_if(): what a statement costs now, and what it would cost with other indexes, or without some.
 #include "advisor/index_definition_pg.hpp"
-#include "advisor/index_size.hpp"
 #include "advisor/statement_pg.hpp"
 #include "advisor/what_if_pg.hpp"
 #include "pg/boundary.hpp"
@@ -64,7 +63,7 @@ void refuse_too_long(const PreparedIndex& index) {
     if (const std::int64_t row = too_long_row(index); row > 0)
         pg::raise(ERRCODE_PROGRAM_LIMIT_EXCEEDED,
                   "index \"" + description_of(index).name + "\" cannot be built: a row of it would take " +
-                      std::to_string(row) + " bytes, a B-tree takes " + std::to_string(longest_btree_tuple),
+                      std::to_string(row) + " bytes, too many for its access method",
                   {}, "Index a part or a hash of the value, or use another access method.");
 }
 
