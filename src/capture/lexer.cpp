@@ -34,6 +34,13 @@ bool is_operator_char(char c) {
 
 } // namespace
 
+Token Lexer::next_significant() {
+    Token token = next();
+    while (token.kind == TokenKind::whitespace || token.kind == TokenKind::comment)
+        token = next();
+    return token;
+}
+
 bool is_keyword(std::string_view token, std::string_view lower_case_keyword) {
     if (token.size() != lower_case_keyword.size())
         return false;

@@ -35,6 +35,7 @@ class Lexer {
         : text_(text), standard_strings_(standard_conforming_strings) {}
 
     Token next();
+    Token next_significant(); // that is neither white space nor comment
     std::string_view text(const Token& token) const { return text_.substr(token.offset, token.length); }
     std::size_t position() const { return position_; }
 

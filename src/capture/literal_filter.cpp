@@ -46,9 +46,9 @@ bool LiteralFilter::is_list_position(const Token& number) const {
         digits.find_first_not_of("0123456789") != std::string_view::npos ||
         (previous_ != Previous::by && previous_ != Previous::comma))
         return false;
-    const Token following = next_significant();
-    const std::string_view text = lexer_.text(following);
-    return following.kind == TokenKind::end || following.kind == TokenKind::identifier || text == "," || text == ")" ||
+    const Token next = following();
+    const std::string_view text = lexer_.text(next);
+    return next.kind == TokenKind::end || next.kind == TokenKind::identifier || text == "," || text == ")" ||
            text == ";";
 }
 
@@ -57,16 +57,13 @@ bool LiteralFilter::is_modifier(const Token& number) const {
     if (modifier_depth_ != depth_ || number.length > longest_position ||
         (previous_ != Previous::open && previous_ != Previous::comma))
         return false;
-    const std::string_view following = lexer_.text(next_significant());
-    return following == "," || following == ")";
+    const std::string_view text = lexer_.text(following());
+    return text == "," || text == ")";
 }
 
-Token LiteralFilter::next_significant() const {
+Token LiteralFilter::following() const {
     Lexer ahead = lexer_;
-    Token token = ahead.next();
-    while (token.kind == TokenKind::whitespace || token.kind == TokenKind::comment)
-        token = ahead.next();
-    return token;
+    return ahead.next_significant();
 }
 
 void LiteralFilter::remember_word(std::string_view word) {

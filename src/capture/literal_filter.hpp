@@ -26,7 +26,7 @@ class LiteralFilter {
     bool starts_negative_number(const Token& minus) const;
     bool is_list_position(const Token& number) const;
     bool is_modifier(const Token& number) const;
-    Token next_significant() const; // the next token but white space and comments; nothing is taken
+    Token following() const; // the next significant token; it is not taken
     void remember(const Token& token);
     void remember_word(std::string_view word);
 

@@ -51,14 +51,6 @@ int parameter_number(std::string_view token) {
     return result.ec == std::errc() ? number : 0;
 }
 
-// The next token that is neither space nor comment.
-Token next_significant(Lexer& lexer) {
-    Token token = lexer.next();
-    while (token.kind == TokenKind::whitespace || token.kind == TokenKind::comment)
-        token = lexer.next();
-    return token;
-}
-
 } // namespace
 
 int highest_parameter(std::string_view text, bool standard_conforming_strings) {
@@ -171,16 +163,16 @@ std::string parsable_text(std::string_view normalized) {
         }
         // TYPE [(n)] [WITH|WITHOUT TIME ZONE] $n
         Lexer ahead = lexer;
-        Token following = next_significant(ahead);
+        Token following = ahead.next_significant();
         if (ahead.text(following) == "(") {
-            following = next_significant(ahead);
-            if (following.kind == TokenKind::number && ahead.text(next_significant(ahead)) == ")")
-                following = next_significant(ahead);
+            following = ahead.next_significant();
+            if (following.kind == TokenKind::number && ahead.text(ahead.next_significant()) == ")")
+                following = ahead.next_significant();
         }
         if (is_keyword(ahead.text(following), "with") || is_keyword(ahead.text(following), "without")) {
-            const bool time = is_keyword(ahead.text(next_significant(ahead)), "time");
-            const bool zone = is_keyword(ahead.text(next_significant(ahead)), "zone");
-            following = time && zone ? next_significant(ahead) : Token{};
+            const bool time = is_keyword(ahead.text(ahead.next_significant()), "time");
+            const bool zone = is_keyword(ahead.text(ahead.next_significant()), "zone");
+            following = time && zone ? ahead.next_significant() : Token{};
         }
         if (following.kind != TokenKind::parameter) {
             out += word;
@@ -209,7 +201,7 @@ std::size_t redact_expression_into(std::string_view expression, char* out, std::
 
 std::string_view plannable_part(std::string_view statement, bool standard_conforming_strings) {
     Lexer lexer(statement, standard_conforming_strings);
-    Token first = next_significant(lexer);
+    Token first = lexer.next_significant();
     std::size_t start = first.offset;
     std::size_t stop = statement.size(); // COPY ( ... ) ends at its parenthesis
     auto is_word = [&](const Token& token, std::string_view word) {
@@ -222,37 +214,37 @@ std::string_view plannable_part(std::string_view statement, bool standard_confor
     };
     auto after_word = [&](std::string_view word) { // first token behind the word, outside parentheses
         int depth = 0;
-        for (Token token = next_significant(lexer); token.kind != TokenKind::end; token = next_significant(lexer)) {
+        for (Token token = lexer.next_significant(); token.kind != TokenKind::end; token = lexer.next_significant()) {
             const std::string_view text = lexer.text(token);
             depth += text == "(" ? 1 : text == ")" ? -1 : 0;
             if (depth == 0 && is_word(token, word))
-                return next_significant(lexer);
+                return lexer.next_significant();
         }
         return Token{};
     };
 
     bool strip_with_data = false;
     if (is_word(first, "explain")) {
-        Token token = next_significant(lexer);
+        Token token = lexer.next_significant();
         if (lexer.text(token) == "(" && token.kind == TokenKind::punctuation) { // EXPLAIN (options), or EXPLAIN (query)
             Lexer ahead = lexer;
-            const Token inner = next_significant(ahead);
+            const Token inner = ahead.next_significant();
             if (!is_query(inner)) {
                 while (token.kind != TokenKind::end && lexer.text(token) != ")")
-                    token = next_significant(lexer);
-                token = next_significant(lexer);
+                    token = lexer.next_significant();
+                token = lexer.next_significant();
             }
         }
         while (is_word(token, "analyze") || is_word(token, "analyse") || is_word(token, "verbose"))
-            token = next_significant(lexer);
+            token = lexer.next_significant();
         return plannable_part(statement.substr(std::min(token.offset, statement.size())), standard_conforming_strings);
     }
     if (is_word(first, "copy")) {
-        if (lexer.text(next_significant(lexer)) != "(")
+        if (lexer.text(lexer.next_significant()) != "(")
             return {};
-        Token token = next_significant(lexer);
+        Token token = lexer.next_significant();
         start = token.offset;
-        for (int depth = 1; token.kind != TokenKind::end; token = next_significant(lexer)) {
+        for (int depth = 1; token.kind != TokenKind::end; token = lexer.next_significant()) {
             const std::string_view text = lexer.text(token);
             depth += text == "(" ? 1 : text == ")" ? -1 : 0;
             if (depth == 0)
@@ -275,7 +267,7 @@ std::string_view plannable_part(std::string_view statement, bool standard_confor
     // Where does the last significant token end?
     std::string_view query = statement.substr(start, stop - start);
     Lexer inner(query, standard_conforming_strings);
-    Token token = next_significant(inner);
+    Token token = inner.next_significant();
     const bool plannable = [&] {
         static constexpr std::string_view words[] = {"select", "with",  "insert", "update",
                                                      "delete", "merge", "values", "table"};
@@ -288,7 +280,7 @@ std::string_view plannable_part(std::string_view statement, bool standard_confor
     std::size_t end = 0;
     std::size_t before_with = 0; // end of the token before a trailing WITH DATA
     bool with_seen = false;
-    for (; token.kind != TokenKind::end; token = next_significant(inner)) {
+    for (; token.kind != TokenKind::end; token = inner.next_significant()) {
         const std::string_view text = inner.text(token);
         if (text == ";")
             continue;
