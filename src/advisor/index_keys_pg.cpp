@@ -153,10 +153,10 @@ ExtractedEntries gin_entries(const SampledValues& values, const std::vector<bool
             CHECK_FOR_INTERRUPTS();
             return extract_row(extract, values.values[i], values.nulls[i], storage, salt);
         });
-        for (std::size_t k = 0; k < row.count; ++k)
+        for (std::size_t k = 0; k < row.count; ++k) {
             found.longest = std::max(found.longest, static_cast<double>(row.keys[k].bytes));
-        for (std::size_t k = 0; k < row.count; ++k)
             row.keys[k].place = static_cast<float>(i) / static_cast<float>(values.count);
+        }
         found.keys.insert(found.keys.end(), row.keys, row.keys + row.count);
         found.rows += 1.0;
     };

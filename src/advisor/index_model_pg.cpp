@@ -120,7 +120,7 @@ bool kept_as_cstring(Oid operator_class) {
 }
 
 // Bytes of an index tuple, aligned: index_form_tuple() row by row. Returns those of the longest.
-std::int64_t measure_tuples(const Measured& measured, const HypotheticalIndex& index, SizedIndex& sized) {
+std::int64_t measure_tuples(const Measured& measured, SizedIndex& sized) {
     struct Column {
         const bool* nulls;
         const std::int32_t* bytes;
@@ -131,9 +131,8 @@ std::int64_t measure_tuples(const Measured& measured, const HypotheticalIndex& i
     for (SampledValues* values : measured.columns) {
         measured.sample->measure(*values);
         const int alignment = values->length > 0 ? alignment_bytes(values->alignment) : values->length == -1 ? 0 : 1;
-        const bool key = columns.size() < index.key.size();
-        const bool names =
-            key && values->length == NAMEDATALEN && kept_as_cstring(index.key[columns.size()].operator_class);
+        // A name varies only where the index keeps it as a C string.
+        const bool names = values->length == NAMEDATALEN && sized.columns[columns.size()].variable_width;
         columns.push_back({values->nulls, values->bytes.data(), alignment, names ? values->values : nullptr});
     }
     double sum = 0.0;
@@ -233,7 +232,7 @@ Model btree_model(const HypotheticalIndex& index, const IndexOptInfo& form, cons
             return btree_size(current);
         };
     }
-    const std::int64_t longest = measure_tuples(*measured, index, sized);
+    const std::int64_t longest = measure_tuples(*measured, sized);
     // How often a key stands there matters to deduplication alone.
     const std::shared_ptr<CountedKeys> keys = sized.deduplicates ? keys_of(*measured, form.nkeycolumns) : nullptr;
     const double share = measured->share;
